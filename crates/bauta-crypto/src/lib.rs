@@ -14,6 +14,8 @@
 //! | [`blind`] | blind BLS signatures on BLS12-381 | RFC 9380, draft-irtf-cfrg-bls-signature |
 //! | [`content`] | goods: Cobblestone-128 | C2SP chunked-encryption |
 //! | [`wrap`] | a content key under a sale's secret | |
+//! | [`note`] | checkpoints and cosignatures | C2SP signed-note, tlog-checkpoint, tlog-cosignature |
+//! | [`merkle`] | trees, proofs and tiles | RFC 6962, C2SP tlog-tiles |
 //! | [`storage`] | records at rest: AES-256-GCM-SIV | RFC 8452 |
 
 mod opaque;
@@ -23,6 +25,8 @@ pub mod content;
 pub mod hash;
 pub mod kdf;
 pub mod label;
+pub mod merkle;
+pub mod note;
 pub mod secret;
 pub mod sign;
 pub mod storage;

@@ -7,17 +7,20 @@
 use crate::{label, opaque::opaque_debug, secret::Secret};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use std::sync::Arc;
+use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 /// A secret signing key.
 #[derive(Clone)]
 pub struct SigningKey(Arc<Ed25519KeyPair>);
 
 /// A public key, 32 bytes, as RFC 8032 encodes it. Whether it is a point is seen when it verifies.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, TlsSize, TlsSerialize, TlsDeserialize,
+)]
 pub struct VerifyingKey(pub [u8; 32]);
 
 /// A signature, 64 bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Signature(pub [u8; 64]);
 
 opaque_debug!(SigningKey, VerifyingKey, Signature);

@@ -20,24 +20,33 @@ use crate::{
 use blst::BLST_ERROR;
 use blst::min_sig::{PublicKey, SecretKey, Signature};
 use point::Point;
+use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 /// The secret key of one keyset.
 pub struct IssuerKey(SecretKey);
 
 /// The public key of one keyset: a compressed point of G2, checked where it is used.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, TlsSize, TlsSerialize, TlsDeserialize,
+)]
 pub struct IssuerPublicKey(pub [u8; 96]);
 
 /// A message hidden from the issuer: a compressed point of G1, checked where it is used.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, TlsSize, TlsSerialize, TlsDeserialize,
+)]
 pub struct BlindedMessage(pub [u8; 48]);
 
 /// What the issuer answers to a [`BlindedMessage`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, TlsSize, TlsSerialize, TlsDeserialize,
+)]
 pub struct BlindSignature(pub [u8; 48]);
 
 /// The signature on the message itself; anyone can verify it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, TlsSize, TlsSerialize, TlsDeserialize,
+)]
 pub struct CoinSignature(pub [u8; 48]);
 
 /// The factor that hides one message: a non-zero scalar, zeroed on drop. To be used for one message only.
