@@ -31,3 +31,6 @@ pub mod secret;
 pub mod sign;
 pub mod storage;
 pub mod wrap;
+
+#[cfg(test)]
+mod vectors;
