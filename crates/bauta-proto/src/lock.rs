@@ -1,0 +1,376 @@
+//! Locks: value that a bank holds under a hash and an expiry (messages P2 and P3 of document 003, figure 4).
+//!
+//! The preimage of the hash captures it for the payee, time gives it back. Coins and accounts pay the same way.
+
+use bauta_crypto::{
+    blind::BlindSignature,
+    hash,
+    sign::{Signature, SignatureError, SigningKey},
+};
+use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
+
+use crate::{
+    account::PayeeOpening,
+    codec::{Message, message},
+    coin::{CoinsError, Input, Output, check_inputs, check_outputs},
+    ids::{AccountId, BankId, HashLock, LockTag, PayeeCommitment, PolicyId, RequestId, Serial},
+    limits::{CLAIMS_MAX, LOCK_STATUS_MAX, OUTPUTS_MAX, RECEIPT_BYTES_MAX},
+    money::{Amount, Money},
+    time::{Seconds, Timestamp},
+};
+
+/// Who pays for a lock.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[repr(u8)]
+pub enum Payer {
+    /// Anonymous coins, in ascending order of their keys; each signs its [`Spend`](crate::coin::Spend).
+    #[tls_codec(discriminant = 1)]
+    Coins(Vec<Input>),
+    /// A named account (row C16), which signs the request's body.
+    #[tls_codec(discriminant = 2)]
+    Account {
+        /// The account.
+        account: AccountId,
+        /// Makes two equal purchases two requests.
+        nonce: [u8; 16],
+    },
+}
+
+/// P2: what the payer asks of the bank. Nothing in it names the merchant, the good or the purchase.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct LockRequest {
+    /// The bank that is meant.
+    pub bank: BankId,
+    /// The hash that the lock waits for.
+    pub hash_lock: HashLock,
+    /// The price.
+    pub amount: Money,
+    /// Who will be paid, hidden until the claim.
+    pub payee: PayeeCommitment,
+    /// The logs and witnesses whose word decides.
+    pub log_policy: PolicyId,
+    /// E: the preimage must be in the log by now, or the money returns.
+    pub expiry: Timestamp,
+    /// For how long after the expiry the payment can be disputed.
+    pub dispute_window: Seconds,
+    /// Who pays.
+    pub payer: Payer,
+    /// Change, in ascending order of the blinded messages; empty for named payers.
+    pub change: Vec<Output>,
+}
+message!(LockRequest, "lock-request", 24_576);
+
+/// Why the form of a [`LockRequest`] is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LockFormError {
+    /// The price is nothing.
+    #[error("the amount to lock is zero")]
+    Zero,
+    /// The lists of coins are wrong.
+    #[error(transparent)]
+    Coins(#[from] CoinsError),
+    /// Coins in, price and change do not add up.
+    #[error("the coins give {given} minor units, price and change take {taken}")]
+    Balance {
+        /// What is taken from the coins.
+        given: u64,
+        /// Price plus change.
+        taken: u64,
+    },
+    /// A named payer gets no change.
+    #[error("a request of a named payer has change")]
+    ChangeForAccount,
+}
+
+impl LockRequest {
+    /// The request's name: repeats of it are answered with the same bytes.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        RequestId(self.id())
+    }
+
+    /// Checks everything that needs neither keys nor records: lists, order, sums.
+    ///
+    /// # Errors
+    /// [`LockFormError`]; whoever composed the request is at fault.
+    pub fn check_form(&self, signatures: usize) -> Result<(), LockFormError> {
+        if self.amount.amount.is_zero() {
+            return Err(LockFormError::Zero);
+        }
+        match &self.payer {
+            Payer::Coins(inputs) => {
+                let given = check_inputs(inputs, signatures)?;
+                let change = check_outputs(&self.change)?;
+                let taken = self.amount.amount.plus(change).map_err(CoinsError::from)?;
+                if given != taken {
+                    let (given, taken) = (given.minor_units(), taken.minor_units());
+                    return Err(LockFormError::Balance { given, taken });
+                }
+            }
+            Payer::Account { .. } if !self.change.is_empty() => {
+                return Err(LockFormError::ChangeForAccount);
+            }
+            Payer::Account { .. } if signatures != 1 => {
+                return Err(CoinsError::Signatures {
+                    inputs: 1,
+                    signatures,
+                }
+                .into());
+            }
+            Payer::Account { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// The half of a lock that goes into the log's hands: no amount and no party in it.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct LockPublic {
+    /// The bank that holds the value.
+    pub bank: BankId,
+    /// The bank's own number for it.
+    pub serial: Serial,
+    /// The hash that it waits for.
+    pub hash_lock: HashLock,
+    /// E: when it returns to the payer.
+    pub expiry: Timestamp,
+    /// The logs and witnesses whose word decides.
+    pub log_policy: PolicyId,
+}
+message!(LockPublic, "lock-public", 120);
+
+impl LockPublic {
+    /// The lock's name in public.
+    #[must_use]
+    pub fn lock_tag(&self) -> LockTag {
+        LockTag(self.id())
+    }
+}
+
+/// The half of a lock that only payer and payee see.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct LockPrivate {
+    /// What is held.
+    pub amount: Money,
+    /// Who is paid, hidden until the claim.
+    pub payee: PayeeCommitment,
+    /// Until when the payment can be disputed.
+    pub dispute_until: Timestamp,
+    /// When the lock ends whatever happens.
+    pub settle_until: Timestamp,
+    /// Hides the rest in [`LockPrivate::id`](Message::id) from whoever guesses.
+    pub salt: [u8; 16],
+}
+message!(LockPrivate, "lock-private", 75);
+
+/// P3: the bank's word that it holds the value. One signature covers both halves by their ids.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct Lock {
+    /// For everybody.
+    pub public: LockPublic,
+    /// For payer and payee.
+    pub private: LockPrivate,
+    /// The bank's signature over [`lock_statement`].
+    pub signature: Signature,
+}
+message!(Lock, "lock", 259);
+
+/// What a bank signs: the ids of both halves, so that the log can check the signature without seeing the private one.
+#[must_use]
+pub fn lock_statement(lock_tag: LockTag, private_id: &[u8; 32]) -> Vec<u8> {
+    [lock_tag.as_bytes(), private_id].concat()
+}
+
+impl Lock {
+    /// Makes the bank's word for both halves.
+    #[must_use]
+    pub fn new(public: LockPublic, private: LockPrivate, bank: &SigningKey) -> Self {
+        let statement = lock_statement(public.lock_tag(), &private.id());
+        let signature = bank.sign(Self::TYPE as u16, &statement);
+        Self {
+            public,
+            private,
+            signature,
+        }
+    }
+
+    /// The lock's name in public.
+    #[must_use]
+    pub fn lock_tag(&self) -> LockTag {
+        self.public.lock_tag()
+    }
+
+    /// Checks that the bank named in the public half signed both.
+    ///
+    /// # Errors
+    /// [`SignatureError`] when it did not: whoever passed the lock on is at fault.
+    pub fn check_signature(&self) -> Result<(), SignatureError> {
+        let statement = lock_statement(self.lock_tag(), &self.private.id());
+        let key = self.public.bank.key();
+        key.verify(Self::TYPE as u16, &statement, &self.signature)
+    }
+}
+
+/// The bank's answer to a lock request: the lock, and the change.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct LockReply {
+    /// The lock.
+    pub lock: Lock,
+    /// Blind signatures for the change, in the order asked.
+    pub change: Vec<BlindSignature>,
+}
+message!(LockReply, "lock-reply", 263 + 48 * OUTPUTS_MAX);
+
+/// The preimage brought to the bank itself before the expiry, when the log is out of reach.
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct Capture {
+    /// The lock.
+    pub lock_tag: LockTag,
+    /// u, the preimage of its hash.
+    pub preimage: [u8; 32],
+}
+message!(Capture, "capture", 64);
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Capture(..)")
+    }
+}
+
+/// The payee gives the money back at once; signed by the payee's account.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct Release {
+    /// The lock.
+    pub lock_tag: LockTag,
+    /// Shows that the signer is who would have been paid.
+    pub payee: PayeeOpening,
+}
+message!(Release, "release", 128);
+
+/// The payee asks for the money of one captured lock.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct Claim {
+    /// The lock.
+    pub lock_tag: LockTag,
+    /// Opens the commitment; the account in it is credited.
+    pub payee: PayeeOpening,
+    /// The tlog-proof of the commit leaf, as text, when the bank may not have read the log; may be empty.
+    pub receipt: Vec<u8>,
+}
+
+/// Claims of one payee, answered one by one.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct ClaimRequest {
+    /// The bank that is meant.
+    pub bank: BankId,
+    /// At most [`CLAIMS_MAX`].
+    pub claims: Vec<Claim>,
+}
+message!(ClaimRequest, "claim-request", 1_048_576 + RECEIPT_BYTES_MAX);
+
+/// What became of one claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[repr(u8)]
+pub enum ClaimOutcome {
+    /// The account has been credited, now or by an earlier claim.
+    Credited = 1,
+    /// The lock is not decided yet, as far as the bank knows. Ask again, with a receipt.
+    Undecided = 2,
+    /// The lock was released; the money is back with the payer.
+    Released = 3,
+    /// The bank knows no such lock.
+    Unknown = 4,
+    /// The opening does not match the lock's payee commitment.
+    WrongPayee = 5,
+    /// The receipt does not prove an early commit of this lock.
+    BadReceipt = 6,
+    /// The account is frozen.
+    Frozen = 7,
+}
+
+/// Answers to a [`ClaimRequest`], in its order.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct ClaimReply {
+    /// One for each claim.
+    pub outcomes: Vec<ClaimOutcome>,
+}
+message!(ClaimReply, "claim-reply", 4 + CLAIMS_MAX);
+
+/// Asks what became of a lock. Anybody who knows the tag may ask.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct LockStatusRequest {
+    /// The bank that is meant.
+    pub bank: BankId,
+    /// At most [`LOCK_STATUS_MAX`].
+    pub lock_tags: Vec<LockTag>,
+}
+message!(
+    LockStatusRequest,
+    "lock-status-request",
+    36 + 32 * LOCK_STATUS_MAX
+);
+
+/// Where a lock's value is.
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[repr(u8)]
+pub enum LockState {
+    /// The bank knows no such lock.
+    #[tls_codec(discriminant = 1)]
+    Unknown,
+    /// Held, undecided.
+    #[tls_codec(discriminant = 2)]
+    Held,
+    /// Decided for the payee; here is the preimage that decided it.
+    #[tls_codec(discriminant = 3)]
+    Captured {
+        /// u.
+        preimage: [u8; 32],
+    },
+    /// Given back to the payer.
+    #[tls_codec(discriminant = 4)]
+    Released,
+}
+
+impl std::fmt::Debug for LockState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Unknown => "Unknown",
+            Self::Held => "Held",
+            Self::Captured { .. } => "Captured(..)",
+            Self::Released => "Released",
+        })
+    }
+}
+
+/// The bank's answer, in the order asked; the bank signs it.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct LockStatus {
+    /// The bank that answers.
+    pub bank: BankId,
+    /// Each lock's tag and where its value is.
+    pub locks: Vec<TaggedLockState>,
+}
+message!(LockStatus, "lock-status", 36 + 65 * LOCK_STATUS_MAX);
+
+/// A lock's tag and where its value is.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct TaggedLockState {
+    /// The lock.
+    pub lock_tag: LockTag,
+    /// Where its value is.
+    pub state: LockState,
+}
+
+/// Whether `preimage` opens `hash_lock`.
+#[must_use]
+pub fn opens(preimage: &[u8; 32], hash_lock: &HashLock) -> bool {
+    hash::sha256(&[preimage]) == hash_lock.0
+}
+
+/// What inputs give beyond the price: the change to ask for.
+///
+/// # Errors
+/// [`CoinsError::Money`] when the coins do not reach the price.
+pub fn change_due(given: Amount, price: Amount) -> Result<Amount, CoinsError> {
+    Ok(given.minus(price)?)
+}

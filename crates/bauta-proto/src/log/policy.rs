@@ -1,0 +1,359 @@
+//! Whose word counts: the logs, witnesses and quorum of a C2SP tlog-policy.
+
+use std::{collections::HashMap, fmt, str::FromStr};
+
+use bauta_crypto::{
+    hash, merkle,
+    note::{self, NoteError, OpenedCheckpoint, Vkey, VkeyKind},
+};
+
+use crate::{codec::MessageType, ids::PolicyId, limits::POLICY_BYTES_MAX, time::Timestamp};
+
+/// A policy as its operator wrote it, and what it means.
+///
+/// Its [`PolicyId`] is the hash of the text: two parties mean the same policy if they hold the same bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Policy {
+    text: String,
+    logs: Vec<KnownLog>,
+    witnesses: Vec<Vkey>,
+    quorum: Quorum,
+}
+
+/// A log that the policy lists.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KnownLog {
+    /// Its key; the key's name is the log's origin line.
+    pub key: Vkey,
+    /// Where it is reached.
+    pub url: Option<String>,
+}
+
+/// Which sets of witnesses are enough.
+#[derive(Clone, PartialEq, Eq)]
+enum Quorum {
+    /// No cosignature is needed.
+    None,
+    /// The witness with this position in the list.
+    Witness(usize),
+    /// At least `threshold` of the members.
+    Group {
+        threshold: usize,
+        members: Vec<Quorum>,
+    },
+}
+
+/// Why a text is not a policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyTextError {
+    /// Longer than a policy may be.
+    #[error("a log policy has {POLICY_BYTES_MAX} bytes at most")]
+    TooLong,
+    /// A line is not understood.
+    #[error("line {line} of the log policy: {defect}")]
+    Line {
+        /// Counts from 1.
+        line: usize,
+        /// What is wrong with it.
+        defect: LineDefect,
+    },
+    /// There is no quorum line.
+    #[error("the log policy has no quorum line")]
+    NoQuorum,
+    /// There is no log.
+    #[error("the log policy names no log")]
+    NoLog,
+}
+
+/// What is wrong with one line of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineDefect {
+    /// The keyword or the number of items is wrong.
+    #[error("not one of log, witness, group, quorum with their items")]
+    Form,
+    /// A control character.
+    #[error("a control character")]
+    Character,
+    /// The key is no vkey, or of a kind that does not belong here.
+    #[error("not a verifier key for this use")]
+    Key,
+    /// The key or name stands in an earlier line.
+    #[error("named twice")]
+    Duplicate,
+    /// The name is not defined in an earlier line.
+    #[error("a name that no earlier line defines")]
+    UnknownName,
+    /// The threshold is not between 1 and the number of members.
+    #[error("a threshold that cannot be reached")]
+    Threshold,
+}
+
+/// A checkpoint that the policy's log signed and a quorum cosigned.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CheckedCheckpoint {
+    /// The log's origin line.
+    pub origin: String,
+    /// Number of leaves.
+    pub size: u64,
+    /// RFC 6962 root of the tree.
+    pub root: merkle::Hash,
+    /// When each witness of the policy cosigned, by its position.
+    times: Vec<Option<Timestamp>>,
+    quorum: Quorum,
+}
+
+impl fmt::Debug for CheckedCheckpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "CheckedCheckpoint({} leaves)", self.size)
+    }
+}
+
+/// Why a checkpoint is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Not signed by a log of the policy.
+    #[error("no log of the policy signed this checkpoint")]
+    UnknownLog,
+    /// Not a checkpoint, or a bad signature.
+    #[error("the checkpoint is malformed or its signature wrong")]
+    Note(#[from] NoteError),
+    /// Too few witnesses.
+    #[error("too few witnesses of the policy cosigned this checkpoint")]
+    Quorum,
+}
+
+impl Policy {
+    /// The policy's name.
+    #[must_use]
+    pub fn policy_id(&self) -> PolicyId {
+        PolicyId(hash::id(MessageType::Policy as u16, self.text.as_bytes()))
+    }
+
+    /// The text, byte for byte.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The logs, in the order of the text; at least one.
+    #[must_use]
+    pub fn logs(&self) -> &[KnownLog] {
+        &self.logs
+    }
+
+    /// The policy of one log that cosigns its own checkpoints: what is trusted until independent witnesses run.
+    #[must_use]
+    pub fn of_one_log(log: &Vkey, url: &str, cosigner: &Vkey) -> Self {
+        let text = format!("log {log} {url}\nwitness self {cosigner}\nquorum self\n");
+        text.parse()
+            .expect("composed of checked keys in the format's own words")
+    }
+
+    /// Checks a checkpoint: signed by one of the logs, cosigned by a quorum.
+    ///
+    /// # Errors
+    /// [`PolicyError`]; the log is at fault, or whoever passed the checkpoint on.
+    pub fn check(&self, checkpoint: &str) -> Result<CheckedCheckpoint, PolicyError> {
+        let opened = self.open(checkpoint)?;
+        let cosigned = |witness: &Vkey| opened.cosignature_time(witness).map(Timestamp);
+        let checked = CheckedCheckpoint {
+            origin: opened.checkpoint.origin.clone(),
+            size: opened.checkpoint.size,
+            root: opened.checkpoint.root,
+            times: self.witnesses.iter().map(cosigned).collect(),
+            quorum: self.quorum.clone(),
+        };
+        if checked.quorum_within(|_| true) {
+            Ok(checked)
+        } else {
+            Err(PolicyError::Quorum)
+        }
+    }
+
+    fn open(&self, checkpoint: &str) -> Result<OpenedCheckpoint, PolicyError> {
+        let origin = checkpoint.lines().next().unwrap_or_default();
+        let log = self.logs.iter().find(|log| log.key.name == origin);
+        Ok(note::open_checkpoint(
+            checkpoint,
+            &log.ok_or(PolicyError::UnknownLog)?.key,
+        )?)
+    }
+}
+
+impl CheckedCheckpoint {
+    /// Whether the witnesses whose time passes `test` are a quorum by themselves.
+    #[must_use]
+    pub fn quorum_within(&self, test: impl Fn(Timestamp) -> bool) -> bool {
+        let passing: Vec<bool> = self
+            .times
+            .iter()
+            .map(|time| time.is_some_and(&test))
+            .collect();
+        self.quorum.is_reached(&passing)
+    }
+}
+
+impl Quorum {
+    fn is_reached(&self, cosigned: &[bool]) -> bool {
+        match self {
+            Self::None => true,
+            Self::Witness(position) => cosigned[*position],
+            Self::Group { threshold, members } => {
+                members
+                    .iter()
+                    .filter(|member| member.is_reached(cosigned))
+                    .count()
+                    >= *threshold
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "Policy({} logs, {} witnesses)",
+            self.logs.len(),
+            self.witnesses.len()
+        )
+    }
+}
+
+impl FromStr for Policy {
+    type Err = PolicyTextError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyTextError> {
+        if text.len() > POLICY_BYTES_MAX {
+            return Err(PolicyTextError::TooLong);
+        }
+        let mut reader = PolicyReader::default();
+        for (position, line) in text.lines().enumerate() {
+            reader.line(line).map_err(|defect| PolicyTextError::Line {
+                line: position + 1,
+                defect,
+            })?;
+        }
+        if reader.logs.is_empty() {
+            return Err(PolicyTextError::NoLog);
+        }
+        let quorum = reader.quorum.ok_or(PolicyTextError::NoQuorum)?;
+        Ok(Self {
+            text: text.to_owned(),
+            logs: reader.logs,
+            witnesses: reader.witnesses,
+            quorum,
+        })
+    }
+}
+
+#[derive(Default)]
+struct PolicyReader {
+    logs: Vec<KnownLog>,
+    witnesses: Vec<Vkey>,
+    names: HashMap<String, Quorum>,
+    members: Vec<String>,
+    quorum: Option<Quorum>,
+}
+
+impl PolicyReader {
+    fn line(&mut self, line: &str) -> Result<(), LineDefect> {
+        if line.chars().any(|c| c.is_ascii_control() && c != '\t') {
+            return Err(LineDefect::Character);
+        }
+        let items: Vec<&str> = line
+            .split([' ', '\t'])
+            .filter(|item| !item.is_empty())
+            .collect();
+        match items.as_slice() {
+            [] => Ok(()),
+            [comment, ..] if comment.starts_with('#') => Ok(()),
+            ["log", key] => self.log(key, None),
+            ["log", key, url] => self.log(key, Some(url)),
+            ["witness", name, key] | ["witness", name, key, _] => self.witness(name, key),
+            ["group", name, threshold, members @ ..] if !members.is_empty() => {
+                self.group(name, threshold, members)
+            }
+            ["quorum", name] if self.quorum.is_none() => self.set_quorum(name),
+            ["quorum", _] => Err(LineDefect::Duplicate),
+            _ => Err(LineDefect::Form),
+        }
+    }
+
+    fn log(&mut self, key: &str, url: Option<&str>) -> Result<(), LineDefect> {
+        let key = vkey(key, VkeyKind::Log)?;
+        if self
+            .logs
+            .iter()
+            .any(|log| log.key.key == key.key || log.key.name == key.name)
+        {
+            return Err(LineDefect::Duplicate);
+        }
+        self.logs.push(KnownLog {
+            key,
+            url: url.map(str::to_owned),
+        });
+        Ok(())
+    }
+
+    fn witness(&mut self, name: &str, key: &str) -> Result<(), LineDefect> {
+        let key = vkey(key, VkeyKind::Cosigner)?;
+        if self.witnesses.iter().any(|witness| witness.key == key.key) {
+            return Err(LineDefect::Duplicate);
+        }
+        self.define(name, Quorum::Witness(self.witnesses.len()))?;
+        self.witnesses.push(key);
+        Ok(())
+    }
+
+    fn group(&mut self, name: &str, threshold: &str, members: &[&str]) -> Result<(), LineDefect> {
+        let threshold = match threshold {
+            "all" => members.len(),
+            "any" => 1,
+            number => number.parse().map_err(|_| LineDefect::Threshold)?,
+        };
+        if threshold < 1 || threshold > members.len() {
+            return Err(LineDefect::Threshold);
+        }
+        let members = members
+            .iter()
+            .map(|member| self.member(member))
+            .collect::<Result<_, _>>()?;
+        self.define(name, Quorum::Group { threshold, members })
+    }
+
+    fn member(&mut self, name: &str) -> Result<Quorum, LineDefect> {
+        if self.members.iter().any(|member| member == name) {
+            return Err(LineDefect::Duplicate);
+        }
+        self.members.push(name.to_owned());
+        self.names.get(name).cloned().ok_or(LineDefect::UnknownName)
+    }
+
+    fn define(&mut self, name: &str, quorum: Quorum) -> Result<(), LineDefect> {
+        if name == "none" || self.names.contains_key(name) {
+            return Err(LineDefect::Duplicate);
+        }
+        self.names.insert(name.to_owned(), quorum);
+        Ok(())
+    }
+
+    fn set_quorum(&mut self, name: &str) -> Result<(), LineDefect> {
+        let quorum = if name == "none" {
+            Some(Quorum::None)
+        } else {
+            self.names.get(name).cloned()
+        };
+        self.quorum = Some(quorum.ok_or(LineDefect::UnknownName)?);
+        Ok(())
+    }
+}
+
+fn vkey(text: &str, kind: VkeyKind) -> Result<Vkey, LineDefect> {
+    let key: Vkey = text.parse().map_err(|_| LineDefect::Key)?;
+    if key.kind == kind {
+        Ok(key)
+    } else {
+        Err(LineDefect::Key)
+    }
+}

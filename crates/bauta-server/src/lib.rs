@@ -1,0 +1,8 @@
+//! The roles as services: check, apply, reply; their HTTP edge; their jobs.
+
+pub mod batch;
+pub mod config;
+pub mod edge;
+pub mod keys;
+pub mod roles;
+pub mod work;
