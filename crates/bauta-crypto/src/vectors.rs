@@ -30,12 +30,16 @@ pub(crate) fn bytes(vector: &Value, name: &str) -> Vec<u8> {
 
 /// The bytes under a name, which are `N`.
 pub(crate) fn array<const N: usize>(vector: &Value, name: &str) -> [u8; N] {
-    bytes(vector, name).try_into().expect("the bytes have this length")
+    bytes(vector, name)
+        .try_into()
+        .expect("the bytes have this length")
 }
 
 /// Bytes from hexadecimal.
 pub(crate) fn decode(hex: &str) -> Vec<u8> {
-    HEXLOWER.decode(hex.as_bytes()).expect("bytes are written in hexadecimal")
+    HEXLOWER
+        .decode(hex.as_bytes())
+        .expect("bytes are written in hexadecimal")
 }
 
 /// A generator for tests: the system's.

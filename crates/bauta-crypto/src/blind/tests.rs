@@ -14,17 +14,26 @@ fn factor(seed: u8) -> BlindingFactor {
 
 fn coin(key: &IssuerKey, message: &[u8]) -> CoinSignature {
     let factor = factor(9);
-    let answer = key.sign(&blind(message, &factor)).expect("our own blinded message is a point");
-    unblind(message, &factor, &answer, &key.public_key()).expect("an honest issuer's answer verifies")
+    let answer = key
+        .sign(&blind(message, &factor))
+        .expect("our own blinded message is a point");
+    unblind(message, &factor, &answer, &key.public_key())
+        .expect("an honest issuer's answer verifies")
 }
 
 #[test]
 fn hashing_to_the_curve_gives_the_vectors_of_rfc_9380() {
     let file = read(include_str!("../../tests/vectors/hash_to_g1.json"));
     for vector in list(&file, "vectors") {
-        let point = Point::hash(text(vector, "message").as_bytes(), text(&file, "domain").as_bytes());
+        let point = Point::hash(
+            text(vector, "message").as_bytes(),
+            text(&file, "domain").as_bytes(),
+        );
         let compressed = Signature::uncompress(&point.encode()).expect("a point was encoded");
-        assert_eq!(compressed.serialize().to_vec(), [bytes(vector, "x"), bytes(vector, "y")].concat());
+        assert_eq!(
+            compressed.serialize().to_vec(),
+            [bytes(vector, "x"), bytes(vector, "y")].concat()
+        );
     }
 }
 
@@ -49,8 +58,8 @@ fn a_message_blinded_twice_shows_nothing_in_common_and_gives_one_signature() {
 
 #[test]
 fn unlinkable_because_each_blinded_point_fits_each_message_under_some_factor() {
-    // For every message there is a factor that gives this point: r' = r * a / b. Here a = sk of one "message", so that
-    // the points are known multiples of each other: H' = s * H, hence blind(H', r) = blind(H, s * r).
+    // The points of two messages are multiples of each other, H' = s * H, and blinding is a multiplication too: what r
+    // makes of H', s * r makes of H. So the point that the issuer sees fits either message.
     let (scalar, r) = (issuer(4), factor(5));
     let other = coin_point(b"coin").multiply(&scalar.0);
     let blinded_other = other.multiply(&r.0);
@@ -73,12 +82,33 @@ fn an_issuer_refuses_what_is_no_point_of_the_group() {
     let beyond: [u8; 48] = decode(modulus).try_into().expect("48 bytes");
     let mut uncompressed = blind(b"coin", &factor(2)).0;
     uncompressed[0] &= 0x7f;
-    for bytes in [[0; 48], [0xff; 48], infinity, elsewhere, off_curve, beyond, uncompressed] {
-        assert_eq!(issuer(1).sign(&BlindedMessage(bytes)), Err(BlindError::BlindedMessage));
-        assert_eq!(unblind_unchecked(&factor(2), &BlindSignature(bytes)), Err(BlindError::BlindSignature));
+    for bytes in [
+        [0; 48],
+        [0xff; 48],
+        infinity,
+        elsewhere,
+        off_curve,
+        beyond,
+        uncompressed,
+    ] {
+        assert_eq!(
+            issuer(1).sign(&BlindedMessage(bytes)),
+            Err(BlindError::BlindedMessage)
+        );
+        assert_eq!(
+            unblind_unchecked(&factor(2), &BlindSignature(bytes)),
+            Err(BlindError::BlindSignature)
+        );
         assert!(!issuer(1).verify(b"coin", &CoinSignature(bytes)));
-        assert!(!issuer(1).public_key().verify(b"coin", &CoinSignature(bytes)));
-        assert!(!verify_batch(&[(issuer(1).public_key(), b"coin", CoinSignature(bytes))], &mut rng()));
+        assert!(
+            !issuer(1)
+                .public_key()
+                .verify(b"coin", &CoinSignature(bytes))
+        );
+        assert!(!verify_batch(
+            &[(issuer(1).public_key(), b"coin", CoinSignature(bytes))],
+            &mut rng()
+        ));
     }
 }
 
@@ -89,13 +119,21 @@ fn a_key_at_infinity_verifies_nothing() {
     let mut infinity = [0; 48];
     infinity[0] = 0xc0;
     assert!(!IssuerPublicKey(key).verify(b"coin", &CoinSignature(infinity)));
-    assert!(!verify_batch(&[(IssuerPublicKey(key), b"coin", CoinSignature(infinity))], &mut rng()));
-    assert!(!verify_batch(&[(IssuerPublicKey([7; 96]), b"coin", coin(&issuer(1), b"coin"))], &mut rng()));
+    assert!(!verify_batch(
+        &[(IssuerPublicKey(key), b"coin", CoinSignature(infinity))],
+        &mut rng()
+    ));
+    assert!(!verify_batch(
+        &[(IssuerPublicKey([7; 96]), b"coin", coin(&issuer(1), b"coin"))],
+        &mut rng()
+    ));
 }
 
 #[test]
 fn an_answer_by_another_key_does_not_unblind() {
-    let answer = issuer(2).sign(&blind(b"coin", &factor(3))).expect("a point");
+    let answer = issuer(2)
+        .sign(&blind(b"coin", &factor(3)))
+        .expect("a point");
     let verdict = unblind(b"coin", &factor(3), &answer, &issuer(1).public_key());
     assert_eq!(verdict, Err(BlindError::NotBySigner));
     let wrong_factor = unblind(b"coin", &factor(4), &answer, &issuer(2).public_key());
@@ -141,8 +179,16 @@ fn errors_that_cancel_out_do_not_pass_a_batch() {
 
 #[test]
 fn debug_shows_no_point_and_no_key() {
-    let shown = format!("{:?} {:?} {:?}", issuer(1), issuer(1).public_key(), blind(b"coin", &factor(1)));
-    assert_eq!(shown, "IssuerKey(..) IssuerPublicKey(..) BlindedMessage(..)");
+    let shown = format!(
+        "{:?} {:?} {:?}",
+        issuer(1),
+        issuer(1).public_key(),
+        blind(b"coin", &factor(1))
+    );
+    assert_eq!(
+        shown,
+        "IssuerKey(..) IssuerPublicKey(..) BlindedMessage(..)"
+    );
 }
 
 #[test]

@@ -8,20 +8,36 @@ fn the_vectors_of_rfc_5869_are_reproduced() {
     let vectors = list(&file, "vectors");
     let input = |index: usize| {
         let vector = &vectors[index];
-        (bytes(vector, "salt"), bytes(vector, "secret"), bytes(vector, "info"))
+        (
+            bytes(vector, "salt"),
+            bytes(vector, "secret"),
+            bytes(vector, "info"),
+        )
     };
     let (salt, secret, info) = input(0);
-    assert_eq!(hkdf_sha256::<42>(&salt, &secret, &info).expose(), &array(&vectors[0], "derived"));
+    assert_eq!(
+        hkdf_sha256::<42>(&salt, &secret, &info).expose(),
+        &array(&vectors[0], "derived")
+    );
     let (salt, secret, info) = input(1);
-    assert_eq!(hkdf_sha256::<82>(&salt, &secret, &info).expose(), &array(&vectors[1], "derived"));
+    assert_eq!(
+        hkdf_sha256::<82>(&salt, &secret, &info).expose(),
+        &array(&vectors[1], "derived")
+    );
     let (salt, secret, info) = input(2);
-    assert_eq!(hkdf_sha256::<42>(&salt, &secret, &info).expose(), &array(&vectors[2], "derived"));
+    assert_eq!(
+        hkdf_sha256::<42>(&salt, &secret, &info).expose(),
+        &array(&vectors[2], "derived")
+    );
 }
 
 #[test]
 fn a_label_is_the_salt_and_every_part_has_its_length_before_it() {
     let derived = derive::<32>(Label::of_standard("salt"), b"secret", &[b"ab", b""]);
-    assert_eq!(derived, hkdf_sha256(b"salt", b"secret", b"\0\0\0\x02ab\0\0\0\0"));
+    assert_eq!(
+        derived,
+        hkdf_sha256(b"salt", b"secret", b"\0\0\0\x02ab\0\0\0\0")
+    );
 }
 
 proptest! {

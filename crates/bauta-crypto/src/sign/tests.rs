@@ -12,8 +12,15 @@ fn the_vectors_of_rfc_8032_are_signed_and_verified() {
         let key = SigningKey::from_seed(&Secret::new(array(vector, "seed")));
         let message = bytes(vector, "message");
         assert_eq!(key.verifying_key(), VerifyingKey(array(vector, "key")));
-        assert_eq!(key.sign_plain(&message), Signature(array(vector, "signature")));
-        assert_eq!(key.verifying_key().verify_plain(&message, &key.sign_plain(&message)), Ok(()));
+        assert_eq!(
+            key.sign_plain(&message),
+            Signature(array(vector, "signature"))
+        );
+        assert_eq!(
+            key.verifying_key()
+                .verify_plain(&message, &key.sign_plain(&message)),
+            Ok(())
+        );
     }
 }
 
@@ -21,7 +28,10 @@ fn the_vectors_of_rfc_8032_are_signed_and_verified() {
 fn what_only_a_lax_verifier_takes_is_refused() {
     for case in list(&file(), "refused") {
         let key = VerifyingKey(array(case, "key"));
-        let verdict = key.verify_plain(&bytes(case, "message"), &Signature(array(case, "signature")));
+        let verdict = key.verify_plain(
+            &bytes(case, "message"),
+            &Signature(array(case, "signature")),
+        );
         assert_eq!(verdict, Err(SignatureError), "{}", text(case, "defect"));
     }
 }
@@ -29,7 +39,10 @@ fn what_only_a_lax_verifier_takes_is_refused() {
 #[test]
 fn the_signed_message_is_prefix_zero_type_and_body() {
     let key = SigningKey::from_seed(&Secret::new([5; 32]));
-    assert_eq!(key.sign(0x0203, b"body"), key.sign_plain(b"bauta1\0\x02\x03body"));
+    assert_eq!(
+        key.sign(0x0203, b"body"),
+        key.sign_plain(b"bauta1\0\x02\x03body")
+    );
 }
 
 #[test]

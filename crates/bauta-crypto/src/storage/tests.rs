@@ -10,14 +10,20 @@ fn the_vector_of_rfc_8452_is_sealed_and_opened() {
     nonce[0] = 3;
     let plaintext = decode("0100000000000000");
     let sealed = seal(&Secret::new(key), nonce, b"", &plaintext);
-    assert_eq!(sealed[NONCE_BYTES..], decode("c2ef328e5c71c83b843122130f7364b761e0b97427e3df28"));
+    assert_eq!(
+        sealed[NONCE_BYTES..],
+        decode("c2ef328e5c71c83b843122130f7364b761e0b97427e3df28")
+    );
     assert_eq!(open(&Secret::new(key), b"", &sealed), Ok(plaintext));
 }
 
 #[test]
 fn too_short_a_record_is_refused() {
     for length in 0..NONCE_BYTES + TAG_BYTES {
-        assert_eq!(open(&Secret::new([0; 32]), b"", &vec![0; length]), Err(OpenError));
+        assert_eq!(
+            open(&Secret::new([0; 32]), b"", &vec![0; length]),
+            Err(OpenError)
+        );
     }
 }
 
