@@ -26,6 +26,21 @@ fn exclusive_or(left: &[u8; 16], mask: &Secret<16>) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors::{array, read};
+
+    #[test]
+    fn the_wrapping_of_another_implementation_is_reproduced() {
+        let vector = read(include_str!("../tests/vectors/wrap.json"));
+        let (u, hu, ct_root) = (
+            Secret::new(array(&vector, "u")),
+            array(&vector, "hu"),
+            array(&vector, "ct_root"),
+        );
+        let key = Secret::new(array(&vector, "key"));
+        let wrapped = array(&vector, "wrapped");
+        assert_eq!(wrap(&key, &u, &hu, &ct_root), wrapped);
+        assert_eq!(unwrap(&wrapped, &u, &hu, &ct_root), key);
+    }
 
     #[test]
     fn the_secret_that_wrapped_a_key_gives_it_back_and_no_other_does() {

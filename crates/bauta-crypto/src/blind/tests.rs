@@ -1,6 +1,6 @@
 use super::point::Point;
 use super::*;
-use crate::vectors::{bytes, decode, list, read, rng, text};
+use crate::vectors::{array, bytes, decode, list, read, rng, text};
 use proptest::prelude::*;
 use std::collections::HashSet;
 
@@ -110,6 +110,41 @@ fn an_issuer_refuses_what_is_no_point_of_the_group() {
             &mut rng()
         ));
     }
+}
+
+/// The vector's signature plus the point (0, 2) of order 3: wherever the group is not checked, a multiple by three passes.
+#[test]
+fn a_valid_signature_plus_a_point_outside_the_group_is_refused() {
+    let vector = read(include_str!("../../tests/vectors/coin.json"));
+    let key = IssuerKey::from_seed(&Secret::new(array(&vector, "issuer_seed")));
+    let altered = CoinSignature(array(&vector, "signature_plus_a_point_of_order_3"));
+    assert!(Signature::uncompress(&altered.0).is_ok());
+    assert!(!key.verify(b"coin", &altered));
+    assert!(!key.public_key().verify(b"coin", &altered));
+    assert!((0..64).all(|_| !verify_batch(&[(key.public_key(), b"coin", altered)], &mut rng())));
+    assert_eq!(
+        key.sign(&BlindedMessage(altered.0)),
+        Err(BlindError::BlindedMessage)
+    );
+}
+
+#[test]
+fn a_coin_of_fixed_seeds_never_changes() {
+    let vector = read(include_str!("../../tests/vectors/coin.json"));
+    let key = IssuerKey::from_seed(&Secret::new(array(&vector, "issuer_seed")));
+    let factor = BlindingFactor::from_seed(&Secret::new(array(&vector, "factor_seed")));
+    let message = text(&vector, "message").as_bytes();
+    let blinded = blind(message, &factor);
+    let answer = key.sign(&blinded).expect("a point");
+    let signature =
+        unblind(message, &factor, &answer, &key.public_key()).expect("an honest answer");
+    assert_eq!(
+        key.public_key(),
+        IssuerPublicKey(array(&vector, "public_key"))
+    );
+    assert_eq!(blinded, BlindedMessage(array(&vector, "blinded")));
+    assert_eq!(answer, BlindSignature(array(&vector, "blind_signature")));
+    assert_eq!(signature, CoinSignature(array(&vector, "signature")));
 }
 
 #[test]
