@@ -1,3 +1,53 @@
-//! The only automation.
+//! The project's only automation: `cargo xtask test` is what every change must pass.
 
-fn main() {}
+mod documents;
+mod steps;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+const HELP: &str = "\
+The project's automation.
+
+Usage: cargo xtask <command>
+
+Commands:
+  test [--quick]   Every check that a change must pass: formatting, lints, documentation, licences, tests.
+                   --quick leaves out what builds documentation: `cargo doc` and the examples in it.
+  check-docs       Only the checks of the written documents: links, and that protocol and glossary are complete.
+  vectors          Write the message vectors of crates/bauta-proto/tests/vectors/messages again.
+
+Options:
+  -h, --help       Print this text.
+
+Exit status: 0 when every step that ran is good, 1 when one failed, 2 when the command line is not understood.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let is_good = match arguments.as_slice() {
+        ["test"] => steps::run(&workspace(), &steps::all()),
+        ["test", "--quick"] => steps::run(&workspace(), &steps::quick()),
+        ["check-docs"] => steps::run(&workspace(), &[steps::Step::Documents]),
+        ["vectors"] => steps::run(&workspace(), &[steps::Step::Vectors]),
+        ["help" | "-h" | "--help"] | [_, "-h" | "--help"] => {
+            print!("{HELP}");
+            true
+        }
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    ExitCode::from(u8::from(!is_good))
+}
+
+/// The root of the workspace, wherever the command is typed.
+fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
