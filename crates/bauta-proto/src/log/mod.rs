@@ -1,5 +1,10 @@
-//! What the log says and how anybody verifies it: leaves, receipts and the policy of trusted logs and witnesses.
+//! What the log says and how anybody verifies it: leaves, receipts, the policy of trusted logs and witnesses, and the
+//! reader of a log's files.
 
 pub mod leaf;
 pub mod policy;
+pub mod reader;
 pub mod receipt;
+
+#[cfg(test)]
+mod test_log;
