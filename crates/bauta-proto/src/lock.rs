@@ -24,6 +24,8 @@ use crate::{
 #[repr(u8)]
 pub enum Payer {
     /// Anonymous coins, in ascending order of their keys; each signs its [`Spend`](crate::coin::Spend).
+    /// The price is taken from them in this order and returns to just these when the lock is released; what they give
+    /// beyond it is the change.
     #[tls_codec(discriminant = 1)]
     Coins(Vec<Input>),
     /// A named account (row C16), which signs the request's body.
@@ -248,14 +250,35 @@ pub struct Release {
 message!(Release, "release", 128);
 
 /// The payee asks for the money of one captured lock.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Claim {
     /// The lock.
     pub lock_tag: LockTag,
     /// Opens the commitment; the account in it is credited.
     pub payee: PayeeOpening,
-    /// The tlog-proof of the commit leaf, as text, when the bank may not have read the log; may be empty.
+    /// The proof of the commit, when the bank may not have read the log in time.
+    pub commit: Option<CommitProof>,
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Claim(..)")
+    }
+}
+
+/// What shows a lock's commit to whoever has not read the log.
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct CommitProof {
+    /// u, which stands in the commit leaf.
+    pub preimage: [u8; 32],
+    /// The tlog-proof of the leaf, as text; its checkpoint must be early.
     pub receipt: Vec<u8>,
+}
+
+impl std::fmt::Debug for CommitProof {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("CommitProof(..)")
+    }
 }
 
 /// Claims of one payee, answered one by one.
