@@ -45,6 +45,9 @@ pub enum StoreError {
     /// What is stored does not read as what was written: a damaged file.
     #[error("the store holds a damaged {0}")]
     Damaged(&'static str),
+    /// Another process has written what this one was about to write.
+    #[error("another process writes to the same store; run one only")]
+    Overtaken,
     /// A rule that the tables themselves check was about to be broken: a defect of the program.
     #[error("a rule of the books would be broken; nothing was changed")]
     Rule(#[source] rusqlite::Error),

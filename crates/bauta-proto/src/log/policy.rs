@@ -142,11 +142,15 @@ impl Policy {
     }
 
     /// The policy of one log that cosigns its own checkpoints: what is trusted until independent witnesses run.
-    #[must_use]
-    pub fn of_one_log(log: &Vkey, url: &str, cosigner: &Vkey) -> Self {
-        let text = format!("log {log} {url}\nwitness self {cosigner}\nquorum self\n");
-        text.parse()
-            .expect("composed of checked keys in the format's own words")
+    ///
+    /// # Errors
+    /// [`PolicyTextError`] when a key is of the wrong kind, or `url` is empty, too long or not one printable word.
+    pub fn of_one_log(log: &Vkey, url: &str, cosigner: &Vkey) -> Result<Self, PolicyTextError> {
+        if url.is_empty() || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let defect = LineDefect::Form;
+            return Err(PolicyTextError::Line { line: 1, defect });
+        }
+        format!("log {log} {url}\nwitness self {cosigner}\nquorum self\n").parse()
     }
 
     /// Checks a checkpoint: signed by one of the logs, cosigned by a quorum.

@@ -61,11 +61,7 @@ impl TestLog {
     }
 
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        Arc::new(Policy::of_one_log(
-            self.log.vkey(),
-            URL,
-            self.cosigner.vkey(),
-        ))
+        Arc::new(Policy::of_one_log(self.log.vkey(), URL, self.cosigner.vkey()).expect("a policy"))
     }
 
     /// The checkpoint of the first `size` entries, cosigned at `time_s`.
