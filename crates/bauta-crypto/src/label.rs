@@ -14,6 +14,7 @@
 //! | [`COIN_KEY`] | the signing key of a coin | HKDF salt |
 //! | [`COIN_BLINDING`] | the seed of a coin's blinding factor | HKDF salt |
 //! | [`DEVICE`] | one device of a wallet | HKDF salt |
+//! | [`ACCOUNT_KEY`] | the key of a customer's account at one bank | HKDF salt |
 //! | [`PURCHASE_KEY`] | the one-purchase pseudonym | HKDF salt |
 //! | [`PURCHASE_SECRET`] | the secrets of one purchase | HKDF salt |
 //! | [`SALE_SECRET`] | the secret `u` of one sale | HKDF salt |
@@ -58,6 +59,8 @@ pub const COIN_KEY: Label = Label("bauta1-coin-key");
 pub const COIN_BLINDING: Label = Label("bauta1-coin-blinding");
 /// A device's own branch of the wallet's secret.
 pub const DEVICE: Label = Label("bauta1-device");
+/// Seed of the key that signs for a customer's account at one bank, from the wallet's secret.
+pub const ACCOUNT_KEY: Label = Label("bauta1-account-key");
 /// Seed of the key that a customer uses for one purchase.
 pub const PURCHASE_KEY: Label = Label("bauta1-purchase-key");
 /// Secrets of one purchase: cancel preimage, nonces and salts.
@@ -76,7 +79,7 @@ pub const ROLE_KEY: Label = Label("bauta1-role-key");
 pub const STORAGE_KEY: Label = Label("bauta1-storage-key");
 
 #[cfg(test)]
-const ALL: [Label; 17] = [
+const ALL: [Label; 18] = [
     SIGNATURE,
     ID,
     COIN_POINT,
@@ -86,6 +89,7 @@ const ALL: [Label; 17] = [
     COIN_KEY,
     COIN_BLINDING,
     DEVICE,
+    ACCOUNT_KEY,
     PURCHASE_KEY,
     PURCHASE_SECRET,
     SALE_SECRET,
