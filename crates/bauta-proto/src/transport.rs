@@ -87,6 +87,9 @@ pub enum TransportError {
     /// Nobody listens there, or the way is cut.
     #[error("no connection to the other side")]
     Connect,
+    /// Somebody answers there, but cannot prove to be the one that the address names.
+    #[error("the other side's certificate is not trusted")]
+    Certificate,
     /// It took too long.
     #[error("no answer in time")]
     Timeout,
@@ -99,6 +102,9 @@ pub enum TransportError {
     /// The answer is larger than it may be.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// A part was asked for, and another part came. The other side is at fault.
+    #[error("the answer holds another part than was asked for")]
+    Part,
 }
 
 /// Carries requests. Implementations may be used from many tasks at once and keep no state that matters.
@@ -254,7 +260,8 @@ impl CallError {
         match self {
             Self::Refused(problem) => problem.is_temporary(),
             Self::Transport(error) => {
-                !matches!(error, TransportError::Address | TransportError::TooLarge(_))
+                use TransportError::{Address, Certificate, Part, TooLarge};
+                !matches!(error, Address | Certificate | TooLarge(_) | Part)
             }
             Self::Answer(_) => false,
             Self::Status(status) => *status >= 500 || *status == 429,
