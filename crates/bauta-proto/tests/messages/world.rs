@@ -173,7 +173,8 @@ fn cosigner() -> CosignerSigner {
 
 fn policy() -> Policy {
     let log = LogSigner::new(ORIGIN, &key(4)).expect("a valid name");
-    Policy::of_one_log(log.vkey(), "https://log.example", cosigner().vkey())
+    let policy = Policy::of_one_log(log.vkey(), "https://log.example", cosigner().vkey());
+    policy.expect("names and address of one word each")
 }
 
 fn issuer(exponent: u8) -> IssuerKey {

@@ -12,8 +12,8 @@ use bauta_proto::{
     commit::Promise,
     ids::LockTag,
     lock::{
-        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, LockReply, LockState, LockStatus,
-        LockStatusRequest, Release, TaggedLockState,
+        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, CommitProof, LockReply, LockState,
+        LockStatus, LockStatusRequest, Release, TaggedLockState,
     },
     log::policy::Policy,
     merchant::commit,
@@ -368,7 +368,10 @@ fn lock_outcomes() -> Vec<Sample> {
         claims: vec![Claim {
             lock_tag,
             payee: world.payee.clone(),
-            receipt: world.receipt(1),
+            commit: Some(CommitProof {
+                preimage,
+                receipt: world.receipt(1),
+            }),
         }],
     };
     use ClaimOutcome as O;
@@ -423,10 +426,10 @@ fn lock_outcomes() -> Vec<Sample> {
         sample(
             "claim-request",
             "ClaimRequest",
-            "one claim with its receipt",
+            "one claim with the proof of its commit",
             claim.to_bytes(),
             162,
-            &[LastVector(32), Vector(162)],
+            &[LastVector(32), Variant(162), Vector(195)],
         ),
         sample(
             "claim-reply",
