@@ -1,0 +1,29 @@
+//! `POST /v1/record`: a bank's public parameter for the log.
+
+use std::sync::Arc;
+
+use bauta_proto::{
+    codec::Signed,
+    commit::{Promise, Record},
+    problem::{Problem, ProblemKind},
+};
+
+use crate::roles::archive::Archive;
+
+/// Checks that a listed bank signed the record and that it still matters; promises after the durable write.
+pub(in crate::roles::archive) async fn record(
+    archive: Arc<Archive>,
+    record: Signed<Record>,
+) -> Result<Signed<Promise>, Problem> {
+    let bank = record.body.bank;
+    let checked = record
+        .verified(&bank.key())
+        .map_err(|_| Problem::new(ProblemKind::BadSignature))?;
+    let now = archive.clock.now();
+    let admission = archive.check_bank(bank).and_then(|()| {
+        let matters = now <= checked.valid_until;
+        let stale = || Problem::new(ProblemKind::StaleRequest).detail("the record's time is over");
+        matters.then_some(()).ok_or_else(stale)
+    });
+    archive.promise(checked.leaf(), now, admission).await
+}
