@@ -1,1 +1,3 @@
-
+mod admission;
+mod history;
+mod world;
