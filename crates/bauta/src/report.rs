@@ -1,0 +1,136 @@
+//! What is shown: results on standard output, everything else on standard error; one JSON object with `--json`.
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::{
+    arguments::OutputOptions,
+    failure::{Failure, Outcome},
+};
+
+/// Headings.
+pub const STRONG: Style = Style::new().bold();
+/// What went well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What a person should look at.
+pub const WARNING: Style = AnsiColor::Yellow.on_default();
+/// What went wrong.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What matters less.
+pub const FAINT: Style = Style::new().dimmed();
+
+/// How this run talks.
+#[derive(Clone, Debug)]
+pub struct Report {
+    json: bool,
+    quiet: bool,
+    input: bool,
+}
+
+impl Report {
+    /// Talks as the options say.
+    pub fn new(options: &OutputOptions) -> Self {
+        options.color.write_global();
+        let input = !options.no_input && std::io::stdin().is_terminal();
+        Self { json: options.json, quiet: options.quiet, input }
+    }
+
+    /// Whether the result is to be JSON.
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person can be asked.
+    pub const fn may_ask(&self) -> bool {
+        self.input
+    }
+
+    /// The result: `value` as one line of JSON, or what `text` makes of it for people.
+    pub fn result<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+        let shown = if self.json {
+            serde_json::to_string(value).map_err(|error| Failure::from_error(&error))?
+        } else {
+            text(value)
+        };
+        print_line(&shown)
+    }
+
+    /// A line of progress for people.
+    pub fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet && !self.json {
+            anstream::eprintln!("{}", text.as_ref());
+        }
+    }
+
+    /// A step that went well.
+    pub fn done(&self, text: impl AsRef<str>) {
+        self.say(format!("{GOOD}✓{GOOD:#} {}", text.as_ref()));
+    }
+
+    /// Something that a person should look at, in every mode but quiet.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            anstream::eprintln!("{WARNING}!{WARNING:#} {}", text.as_ref());
+        }
+    }
+
+    /// A progress bar over bytes; invisible unless a terminal watches.
+    pub fn bytes_bar(&self, label: &str, bytes: u64) -> ProgressBar {
+        if self.quiet || self.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let template = "  {msg:<22} {bar:30} {bytes:>10} of {total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(bytes).with_style(style.progress_chars("━╸ ")).with_message(label.to_owned())
+    }
+
+    /// Shows why the command failed and returns its exit code.
+    pub fn failure(&self, failure: &Failure) -> ExitCode {
+        if self.json {
+            let remedy = failure.remedy.as_deref();
+            let value = serde_json::json!({ "ok": false, "error": failure.message, "remedy": remedy });
+            let _closed = print_line(&value.to_string());
+        } else {
+            anstream::eprintln!("{BAD}error:{BAD:#} {}", failure.message);
+            if let Some(remedy) = &failure.remedy {
+                anstream::eprintln!("{FAINT}       {remedy}{FAINT:#}");
+            }
+        }
+        ExitCode::from(failure.exit as u8)
+    }
+}
+
+fn print_line(text: &str) -> Outcome {
+    let mut out = anstream::stdout().lock();
+    let text = text.trim_end_matches('\n');
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // A reader that has seen enough (`| head`) is not a failure.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// A table that fits the terminal.
+pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(headings);
+    for row in rows {
+        table.add_row(row);
+    }
+    table
+}
+
+/// `20 MiB`, `1.4 GiB`: a length as people read it.
+pub fn length(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
