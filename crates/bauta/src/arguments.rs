@@ -1,20 +1,21 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{
-    bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions, config::ConfigOptions,
-    demo::DemoOptions, keygen::KeygenOptions, serve::ServeOptions, shop::ShopOptions,
-    wallet::WalletOptions,
-};
+use crate::commands::{completions::CompletionsOptions, keygen::KeygenOptions};
 
 /// Sell, buy and deliver digital goods so that nobody learns who bought what, and nobody can cheat without proof.
 #[derive(Debug, Parser)]
-#[command(name = "bauta", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed here, 2 wrong usage, 3 refused by the other side, 4 try again, \
-    5 somebody broke the protocol.\nNew here? Run: bauta demo")]
+#[command(
+    name = "bauta",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed here, 2 wrong usage, 3 refused by the other side, 4 try again, \
+    5 somebody broke the protocol.\nNew here? Run: bauta demo"
+)]
 pub struct Arguments {
     /// How to talk.
     #[command(flatten)]
@@ -37,7 +38,13 @@ pub struct OutputOptions {
     #[arg(long, global = true, help_heading = "Output")]
     pub no_input: bool,
     /// When to use colours
-    #[arg(long, global = true, help_heading = "Output", default_value = "auto", value_name = "WHEN")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Output",
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
     pub color: ColorChoice,
 }
 
@@ -67,30 +74,8 @@ impl ColorChoice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Sell a file, pay for it with anonymous coins, deliver and prove it: everything at once, on this machine
-    Demo(DemoOptions),
-    /// Run the roles of a configuration file
-    Serve(ServeOptions),
-    /// Write a commented configuration
-    Config(ConfigOptions),
     /// Make a role's key file
     Keygen(KeygenOptions),
-    /// Operate a bank: credit, list, freeze, export accounts
-    Bank(BankOptions),
-    /// Operate a shop: goods and orders
-    Shop(ShopOptions),
-    /// Hold coins, buy, open what was bought
-    Wallet(WalletOptions),
-    /// Measure the roles over loopback HTTP
-    Bench(BenchOptions),
     /// Print a completion script for a shell
     Completions(CompletionsOptions),
-}
-
-/// Which configuration an operator's command works on.
-#[derive(Debug, Args)]
-pub struct ConfigFile {
-    /// The configuration that the role runs with
-    #[arg(long, short, env = "BAUTA_CONFIG", value_name = "FILE", default_value = "bauta.toml")]
-    pub config: PathBuf,
 }

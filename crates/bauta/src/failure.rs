@@ -43,7 +43,11 @@ impl Failure {
 
     /// A failure with this exit code.
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string(), remedy: None }
+        Self {
+            exit,
+            message: message.to_string(),
+            remedy: None,
+        }
     }
 
     /// A failure on this machine, in the words of an error and all its sources.
@@ -73,11 +77,17 @@ pub fn chain(error: &dyn Error) -> String {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let exit = if error.is_temporary() { Exit::TryAgain } else { Exit::Refused };
+        let exit = if error.is_temporary() {
+            Exit::TryAgain
+        } else {
+            Exit::Refused
+        };
         let remedy = match &error {
             CallError::Refused(problem) => Some(match problem.kind.fault() {
                 Fault::Caller | Fault::Nobody => problem.kind.remedy().to_owned(),
-                Fault::Role | Fault::Elsewhere => format!("Not your fault. {}", problem.kind.remedy()),
+                Fault::Role | Fault::Elsewhere => {
+                    format!("Not your fault. {}", problem.kind.remedy())
+                }
             }),
             CallError::Transport(TransportError::Connect) => {
                 Some("Check the address and that the service runs.".to_owned())
@@ -87,7 +97,11 @@ impl From<CallError> for Failure {
                 Some("The service does not speak this protocol; tell its operator.".to_owned())
             }
         };
-        Self { exit, message: error.to_string(), remedy }
+        Self {
+            exit,
+            message: error.to_string(),
+            remedy,
+        }
     }
 }
 
@@ -101,8 +115,12 @@ impl From<bauta_store::StoreError> for Failure {
     fn from(error: bauta_store::StoreError) -> Self {
         let failure = Self::from_error(&error);
         match error {
-            bauta_store::StoreError::Full => failure.remedy("Make room on the disk and repeat the command."),
-            bauta_store::StoreError::Busy => failure.remedy("Wait for the other command to end and repeat this one."),
+            bauta_store::StoreError::Full => {
+                failure.remedy("Make room on the disk and repeat the command.")
+            }
+            bauta_store::StoreError::Busy => {
+                failure.remedy("Wait for the other command to end and repeat this one.")
+            }
             _ => failure,
         }
     }

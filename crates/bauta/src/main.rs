@@ -20,14 +20,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let report = Report::new(&arguments.output);
     let result = match arguments.command {
-        Command::Demo(options) => commands::demo::run(options, &report),
-        Command::Serve(options) => commands::serve::run(options, &report),
-        Command::Config(options) => commands::config::run(options, &report),
         Command::Keygen(options) => commands::keygen::run(options, &report),
-        Command::Bank(options) => commands::bank::run(options, &report),
-        Command::Shop(options) => commands::shop::run(options, &report),
-        Command::Wallet(options) => commands::wallet::run(options, &report),
-        Command::Bench(options) => commands::bench::run(options, &report),
         Command::Completions(options) => commands::completions::run(&options, &report),
     };
     match result {

@@ -39,7 +39,11 @@ impl Report {
     pub fn new(options: &OutputOptions) -> Self {
         options.color.write_global();
         let input = !options.no_input && std::io::stdin().is_terminal();
-        Self { json: options.json, quiet: options.quiet, input }
+        Self {
+            json: options.json,
+            quiet: options.quiet,
+            input,
+        }
     }
 
     /// Whether the result is to be JSON.
@@ -87,15 +91,19 @@ impl Report {
             return ProgressBar::hidden();
         }
         let template = "  {msg:<22} {bar:30} {bytes:>10} of {total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::new(bytes).with_style(style.progress_chars("━╸ ")).with_message(label.to_owned())
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(bytes)
+            .with_style(style.progress_chars("━╸ "))
+            .with_message(label.to_owned())
     }
 
     /// Shows why the command failed and returns its exit code.
     pub fn failure(&self, failure: &Failure) -> ExitCode {
         if self.json {
             let remedy = failure.remedy.as_deref();
-            let value = serde_json::json!({ "ok": false, "error": failure.message, "remedy": remedy });
+            let value =
+                serde_json::json!({ "ok": false, "error": failure.message, "remedy": remedy });
             let _closed = print_line(&value.to_string());
         } else {
             anstream::eprintln!("{BAD}error:{BAD:#} {}", failure.message);
@@ -118,7 +126,10 @@ fn print_line(text: &str) -> Outcome {
 }
 
 /// A table that fits the terminal.
-pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
+pub fn table<const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_FULL_CONDENSED)

@@ -14,6 +14,11 @@ pub struct CompletionsOptions {
 
 /// Prints the script.
 pub fn run(options: &CompletionsOptions, _report: &Report) -> Outcome {
-    clap_complete::generate(options.shell, &mut Arguments::command(), "bauta", &mut std::io::stdout());
+    clap_complete::generate(
+        options.shell,
+        &mut Arguments::command(),
+        "bauta",
+        &mut std::io::stdout(),
+    );
     Ok(())
 }

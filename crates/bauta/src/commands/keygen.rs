@@ -20,11 +20,21 @@ pub struct KeygenOptions {
 
 /// Makes the file.
 pub fn run(options: KeygenOptions, report: &Report) -> Outcome {
-    let seed = RoleSeed::generate(&mut SystemRng);
+    let seed = RoleSeed::generate(&mut SystemRng::new());
     seed.store(&options.file).map_err(|error| {
-        Failure::from_error(&error).remedy(format!("Choose another name than {}.", options.file.display()))
+        Failure::from_error(&error).remedy(format!(
+            "Choose another name than {}.",
+            options.file.display()
+        ))
     })?;
-    report.done(format!("{} holds a new key; only you can read it. Back it up.", options.file.display()));
+    report.done(format!(
+        "{} holds a new key; only you can read it. Back it up.",
+        options.file.display()
+    ));
     let result = serde_json::json!({ "ok": true, "file": options.file });
-    if report.is_json() { report.result(&result, ToString::to_string) } else { Ok(()) }
+    if report.is_json() {
+        report.result(&result, ToString::to_string)
+    } else {
+        Ok(())
+    }
 }
