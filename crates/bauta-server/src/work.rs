@@ -1,6 +1,9 @@
 //! The world that a role lives in, and its processor cores.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+};
 
 use bauta_proto::time::Clock;
 use tokio::sync::oneshot;
@@ -25,13 +28,26 @@ impl<T> Clone for World<T> {
 /// Runs a pure computation (a check: curve arithmetic, hashing) on the pool of all cores, off the network's threads.
 ///
 /// # Panics
-/// Panics if `compute` does.
+/// Panics if `compute` does; the pool goes on.
 pub async fn compute<R: Send + 'static>(compute: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, result) = oneshot::channel();
     rayon::spawn(move || {
-        let _gone = sender.send(compute());
+        let _gone = sender.send(catch_unwind(AssertUnwindSafe(compute)));
     });
     result
         .await
-        .expect("the computation sends its result unless it panics")
+        .expect("the computation sends its result or its panic")
+        .unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_computation_that_panics_takes_only_its_caller_with_it() {
+        let failed = tokio::spawn(compute(|| assert_eq!(1, 2)));
+        assert!(failed.await.expect_err("panicked").is_panic());
+        assert_eq!(compute(|| 1 + 1).await, 2);
+    }
 }

@@ -1,10 +1,18 @@
 //! The HTTP edge: messages in, messages or problem documents out; the same for every role.
 
-use std::{future::Future, sync::Arc};
+mod listen;
+mod metrics;
+mod stall;
+mod standard;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -15,6 +23,16 @@ use bauta_proto::{
     problem::{Problem, ProblemKind},
     transport::Endpoint,
 };
+use bytes::Bytes;
+use tokio::time::timeout;
+
+pub use listen::{
+    Bound, EdgeError, HEADER_BYTES_MAX, HEADER_TIMEOUT, SHUTDOWN_TIMEOUT, STALL_TIMEOUT, bind,
+};
+pub use standard::{REQUEST_TIMEOUT, Standard, with_standard_routes};
+
+/// How long the body of a message may take to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A problem on its way out.
 #[derive(Debug)]
@@ -71,8 +89,19 @@ async fn read<M: Message>(request: Request) -> Result<M, Problem> {
     if media_type != Some(M::MEDIA_TYPE.as_bytes()) {
         return Err(Problem::new(ProblemKind::MediaType).detail(M::MEDIA_TYPE));
     }
-    let body: Body = request.into_body();
-    let bytes = to_bytes(body, M::BYTES_MAX).await;
-    let bytes = bytes.map_err(|_| Problem::new(ProblemKind::TooLarge).detail(M::BYTES_MAX))?;
+    let bytes = read_body(request.into_body(), M::BYTES_MAX).await?;
     M::from_bytes(&bytes).map_err(|error| Problem::new(ProblemKind::Malformed).detail(error))
+}
+
+async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(ProblemKind::TooLarge).detail(bytes_max);
+    // What is announced too large is refused before it is sent.
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    match timeout(BODY_TIMEOUT, to_bytes(body, bytes_max)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_too_large_or_cut_off)) => Err(too_large()),
+        Err(_elapsed) => Err(ProblemKind::Timeout.into()),
+    }
 }

@@ -41,11 +41,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let bank = key(1);
         let config = ArchiveConfig {
-            http: HttpConfig {
-                listen: ([127, 0, 0, 1], 0).into(),
-                certificate: None,
-                certificate_key: None,
-            },
+            http: HttpConfig::new(([127, 0, 0, 1], 0).into()),
             data: folder.path().join("archive"),
             key_file: folder.path().join("archive.key"),
             origin: ORIGIN.to_owned(),
