@@ -14,6 +14,9 @@ use crate::{
     time::{Seconds, Timestamp},
 };
 
+/// The context under which goods are encrypted (C2SP chunked-encryption), for [`bauta_crypto::content`].
+pub const CONTENT_CONTEXT: &[u8] = b"bauta1-good";
+
 /// The cryptographic suite of a purchase; there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 #[repr(u16)]
