@@ -59,3 +59,6 @@ pub fn verdict(checkpoint: &CheckedCheckpoint, expiry: Timestamp, has_leaf: bool
         (Age::Early | Age::Neither, false) => Verdict::Wait,
     }
 }
+
+#[cfg(test)]
+mod tests;

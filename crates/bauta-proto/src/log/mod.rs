@@ -7,4 +7,4 @@ pub mod reader;
 pub mod receipt;
 
 #[cfg(test)]
-mod test_log;
+pub(crate) mod test_log;

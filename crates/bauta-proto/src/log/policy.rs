@@ -1,6 +1,11 @@
 //! Whose word counts: the logs, witnesses and quorum of a C2SP tlog-policy.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use bauta_crypto::{
     hash, merkle,
@@ -29,17 +34,23 @@ pub struct KnownLog {
     pub url: Option<String>,
 }
 
-/// Which sets of witnesses are enough.
+/// Which sets of witnesses are enough: what the policy names, in the order of its lines, and the name that counts.
 #[derive(Clone, PartialEq, Eq)]
-enum Quorum {
-    /// No cosignature is needed.
-    None,
-    /// The witness with this position in the list.
+struct Quorum {
+    named: Arc<[Named]>,
+    /// None if no cosignature is needed.
+    decisive: Option<usize>,
+}
+
+/// A witness or a group.
+#[derive(Clone, PartialEq, Eq)]
+enum Named {
+    /// The witness with this position in the list of witnesses.
     Witness(usize),
-    /// At least `threshold` of the members.
+    /// At least `threshold` of the members, which are named in earlier lines.
     Group {
         threshold: usize,
-        members: Vec<Quorum>,
+        members: Vec<usize>,
     },
 }
 
@@ -198,18 +209,18 @@ impl CheckedCheckpoint {
 }
 
 impl Quorum {
+    /// Members stand before their groups, so one pass decides them all.
     fn is_reached(&self, cosigned: &[bool]) -> bool {
-        match self {
-            Self::None => true,
-            Self::Witness(position) => cosigned[*position],
-            Self::Group { threshold, members } => {
-                members
-                    .iter()
-                    .filter(|member| member.is_reached(cosigned))
-                    .count()
-                    >= *threshold
-            }
+        let mut reached = Vec::with_capacity(self.named.len());
+        for named in self.named.iter() {
+            reached.push(match named {
+                Named::Witness(position) => cosigned[*position],
+                Named::Group { threshold, members } => {
+                    members.iter().filter(|member| reached[**member]).count() >= *threshold
+                }
+            });
         }
+        self.decisive.is_none_or(|decisive| reached[decisive])
     }
 }
 
@@ -232,7 +243,7 @@ impl FromStr for Policy {
             return Err(PolicyTextError::TooLong);
         }
         let mut reader = PolicyReader::default();
-        for (position, line) in text.lines().enumerate() {
+        for (position, line) in text.split('\n').enumerate() {
             reader.line(line).map_err(|defect| PolicyTextError::Line {
                 line: position + 1,
                 defect,
@@ -241,12 +252,15 @@ impl FromStr for Policy {
         if reader.logs.is_empty() {
             return Err(PolicyTextError::NoLog);
         }
-        let quorum = reader.quorum.ok_or(PolicyTextError::NoQuorum)?;
+        let decisive = reader.quorum.ok_or(PolicyTextError::NoQuorum)?;
         Ok(Self {
             text: text.to_owned(),
             logs: reader.logs,
             witnesses: reader.witnesses,
-            quorum,
+            quorum: Quorum {
+                named: reader.named.into(),
+                decisive,
+            },
         })
     }
 }
@@ -255,9 +269,13 @@ impl FromStr for Policy {
 struct PolicyReader {
     logs: Vec<KnownLog>,
     witnesses: Vec<Vkey>,
-    names: HashMap<String, Quorum>,
-    members: Vec<String>,
-    quorum: Option<Quorum>,
+    named: Vec<Named>,
+    /// Where each name stands in `named`.
+    names: HashMap<String, usize>,
+    /// What is a member of some group already.
+    members: HashSet<usize>,
+    /// The quorum line: none in it is the name `none`.
+    quorum: Option<Option<usize>>,
 }
 
 impl PolicyReader {
@@ -305,7 +323,7 @@ impl PolicyReader {
         if self.witnesses.iter().any(|witness| witness.key == key.key) {
             return Err(LineDefect::Duplicate);
         }
-        self.define(name, Quorum::Witness(self.witnesses.len()))?;
+        self.define(name, Named::Witness(self.witnesses.len()))?;
         self.witnesses.push(key);
         Ok(())
     }
@@ -314,7 +332,10 @@ impl PolicyReader {
         let threshold = match threshold {
             "all" => members.len(),
             "any" => 1,
-            number => number.parse().map_err(|_| LineDefect::Threshold)?,
+            number if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                number.parse().map_err(|_| LineDefect::Threshold)?
+            }
+            _ => return Err(LineDefect::Threshold),
         };
         if threshold < 1 || threshold > members.len() {
             return Err(LineDefect::Threshold);
@@ -323,33 +344,36 @@ impl PolicyReader {
             .iter()
             .map(|member| self.member(member))
             .collect::<Result<_, _>>()?;
-        self.define(name, Quorum::Group { threshold, members })
+        self.define(name, Named::Group { threshold, members })
     }
 
-    fn member(&mut self, name: &str) -> Result<Quorum, LineDefect> {
-        if self.members.iter().any(|member| member == name) {
-            return Err(LineDefect::Duplicate);
-        }
-        self.members.push(name.to_owned());
-        self.names.get(name).cloned().ok_or(LineDefect::UnknownName)
+    /// A name is a member once at most, so that a witness counts in one way only.
+    fn member(&mut self, name: &str) -> Result<usize, LineDefect> {
+        let position = self.position(name)?;
+        let first = self.members.insert(position);
+        first.then_some(position).ok_or(LineDefect::Duplicate)
     }
 
-    fn define(&mut self, name: &str, quorum: Quorum) -> Result<(), LineDefect> {
+    fn define(&mut self, name: &str, named: Named) -> Result<(), LineDefect> {
         if name == "none" || self.names.contains_key(name) {
             return Err(LineDefect::Duplicate);
         }
-        self.names.insert(name.to_owned(), quorum);
+        self.names.insert(name.to_owned(), self.named.len());
+        self.named.push(named);
         Ok(())
     }
 
     fn set_quorum(&mut self, name: &str) -> Result<(), LineDefect> {
-        let quorum = if name == "none" {
-            Some(Quorum::None)
-        } else {
-            self.names.get(name).cloned()
+        let decisive = match name {
+            "none" => None,
+            name => Some(self.position(name)?),
         };
-        self.quorum = Some(quorum.ok_or(LineDefect::UnknownName)?);
+        self.quorum = Some(decisive);
         Ok(())
+    }
+
+    fn position(&self, name: &str) -> Result<usize, LineDefect> {
+        self.names.get(name).copied().ok_or(LineDefect::UnknownName)
     }
 }
 
@@ -361,3 +385,6 @@ fn vkey(text: &str, kind: VkeyKind) -> Result<Vkey, LineDefect> {
         Err(LineDefect::Key)
     }
 }
+
+#[cfg(test)]
+mod tests;

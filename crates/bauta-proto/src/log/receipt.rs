@@ -104,3 +104,6 @@ impl Receipt {
         Ok(checked)
     }
 }
+
+#[cfg(test)]
+mod tests;
