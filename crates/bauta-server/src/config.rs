@@ -1,8 +1,81 @@
 //! The configuration file: one documented structure a role, unknown keys refused, secrets only by file.
+//!
+//! Relative paths in the file count from the file's own folder, so that a folder with everything of a role can be moved.
+
+mod load;
+mod template;
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, path::PathBuf};
 
+pub use load::{CONFIG_BYTES_MAX, ConfigError, Position};
 use serde::Deserialize;
+pub use template::{RoleName, template};
+use tracing::level_filters::LevelFilter;
+
+use crate::roles::archive::ArchiveConfig;
+
+/// Everything that one process plays.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What is logged, and how.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// The archive, if this process is one.
+    pub archive: Option<ArchiveConfig>,
+}
+
+/// What is logged, and how. The log goes to standard error and holds nothing about a user at any level.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `text` for people or `json` for programs.
+    pub format: LogFormat,
+    /// The least important lines that are shown: `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: LogLevel,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The importance of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// An operator has to act.
+    Error,
+    /// Something that mends itself went wrong.
+    Warn,
+    /// Starts, stops, what changes.
+    #[default]
+    Info,
+    /// For finding faults.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
 
 /// How a role is reached.
 #[derive(Clone, Debug, Deserialize)]
@@ -10,7 +83,7 @@ use serde::Deserialize;
 pub struct HttpConfig {
     /// Address and port to listen on; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// PEM file with the certificate chain; with it the role speaks TLS 1.3 only through HTTPS.
+    /// PEM file with the certificate chain; with it the role speaks HTTPS (TLS 1.3) only.
     pub certificate: Option<PathBuf>,
     /// PEM file with the certificate's private key.
     pub certificate_key: Option<PathBuf>,
@@ -47,4 +120,32 @@ const fn connections_max() -> usize {
 
 const fn requests_max() -> usize {
     REQUESTS_MAX
+}
+
+/// A part of the configuration that names files.
+trait Paths {
+    /// Every path in it.
+    fn paths(&mut self) -> Vec<&mut PathBuf>;
+}
+
+impl Paths for Config {
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let archive = self.archive.iter_mut().flat_map(Paths::paths);
+        archive.collect()
+    }
+}
+
+impl Paths for HttpConfig {
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let files = [&mut self.certificate, &mut self.certificate_key];
+        files.into_iter().flatten().collect()
+    }
+}
+
+impl Paths for ArchiveConfig {
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let mut paths = vec![&mut self.data, &mut self.key_file];
+        paths.extend(self.http.paths());
+        paths
+    }
 }
