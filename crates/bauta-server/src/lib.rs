@@ -5,4 +5,5 @@ pub mod config;
 pub mod edge;
 pub mod keys;
 pub mod roles;
+pub mod serve;
 pub mod work;

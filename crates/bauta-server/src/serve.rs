@@ -1,0 +1,230 @@
+//! One process, any set of roles: opens what the configuration names, listens, runs the jobs, and stops in order.
+
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use axum::Router;
+use bauta_proto::transport::Transport;
+use futures_util::future::BoxFuture;
+use tokio::{
+    signal,
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+
+use crate::{
+    config::{Config, HttpConfig, RoleName},
+    edge::{Bound, EdgeError, SHUTDOWN_TIMEOUT, Standard, bind},
+    keys::{KeyFileError, RoleSeed},
+    roles::archive::{Archive, ArchiveConfig, ArchiveStartError},
+    work::World,
+};
+
+/// Why a process does not start, or did not stop in order. Its operator has to act.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A role cannot listen.
+    #[error("the {} cannot be reached", role.as_str())]
+    Edge {
+        /// Which role.
+        role: RoleName,
+        /// Why not.
+        source: EdgeError,
+    },
+    /// A role has no keys.
+    #[error("the {} cannot read its key file {}; `bauta keygen` makes one", role.as_str(), path.display())]
+    KeyFile {
+        /// Which role.
+        role: RoleName,
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: KeyFileError,
+    },
+    /// The archive does not start.
+    #[error("the archive does not start")]
+    Archive(#[from] ArchiveStartError),
+    /// A role's jobs ended by themselves: a fault in the program.
+    #[error("the {}'s jobs ended unexpectedly", .0.as_str())]
+    JobsEnded(RoleName),
+    /// Signals cannot be received.
+    #[error("the system does not let the process wait for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// The roles of one process, open and listening, not yet answering.
+pub struct Server {
+    roles: Vec<Opened>,
+    /// True tells the jobs to end.
+    stop_jobs: watch::Sender<bool>,
+}
+
+struct Opened {
+    name: RoleName,
+    bound: Bound,
+    router: Router,
+    jobs: BoxFuture<'static, ()>,
+}
+
+/// Serves what `config` names until SIGINT or SIGTERM.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn run<T: Transport + 'static>(
+    config: &Config,
+    world: &World<T>,
+) -> Result<(), ServeError> {
+    let stopped = stop_signal().map_err(ServeError::Signals)?;
+    Server::open(config, world).await?.serve(stopped).await
+}
+
+impl Server {
+    /// Opens every configured role and takes its port. Callers wait from here on until [`serve`](Self::serve).
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn open<T: Transport + 'static>(
+        config: &Config,
+        world: &World<T>,
+    ) -> Result<Self, ServeError> {
+        let (stop_jobs, stop) = watch::channel(false);
+        let mut roles = Vec::new();
+        if let Some(archive) = &config.archive {
+            roles.push(open_archive(archive, world, stop.clone()).await?);
+        }
+        Ok(Self { roles, stop_jobs })
+    }
+
+    /// Where each role listens; ports that the system was to choose are known here.
+    pub fn addresses(&self) -> impl Iterator<Item = (RoleName, SocketAddr)> {
+        let roles = self.roles.iter();
+        roles.map(|role| (role.name, role.bound.local_addr()))
+    }
+
+    /// Answers until `stopped` is over. Then the roles finish what is under way, and after that their jobs.
+    ///
+    /// # Errors
+    /// [`ServeError::JobsEnded`] when a role's jobs end before; everything is stopped in order then, too.
+    pub async fn serve(self, stopped: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let (stop_edges, stop) = watch::channel(false);
+        let (mut edges, mut jobs) = (JoinSet::new(), JoinSet::new());
+        for Opened {
+            name,
+            bound,
+            router,
+            jobs: role_jobs,
+        } in self.roles
+        {
+            let url = bound.url();
+            tracing::info!(
+                role = name.as_str(),
+                url,
+                "{} listens on {url}",
+                name.as_str()
+            );
+            edges.spawn(bound.serve(router, until_true(stop.clone())));
+            jobs.spawn(async move {
+                // A panic in a job must not hide which role it was.
+                let ended = tokio::spawn(role_jobs).await;
+                (name, ended)
+            });
+        }
+        let ended_early = tokio::select! {
+            () = stopped => None,
+            Some(ended) = jobs.join_next() => ended.ok(),
+        };
+        tracing::info!("stopping");
+        stop_edges.send_replace(true);
+        while edges.join_next().await.is_some() {}
+        self.stop_jobs.send_replace(true);
+        let _in_time = timeout(SHUTDOWN_TIMEOUT, async {
+            while jobs.join_next().await.is_some() {}
+        })
+        .await;
+        tracing::info!("stopped");
+        match ended_early {
+            None => Ok(()),
+            Some((role, ended)) => Err(jobs_ended(role, &ended)),
+        }
+    }
+}
+
+fn jobs_ended(role: RoleName, ended: &Result<(), JoinError>) -> ServeError {
+    if ended.is_err() {
+        tracing::error!(role = role.as_str(), "a job panicked");
+    }
+    ServeError::JobsEnded(role)
+}
+
+async fn open_archive<T: Transport>(
+    config: &ArchiveConfig,
+    world: &World<T>,
+    stop: watch::Receiver<bool>,
+) -> Result<Opened, ServeError> {
+    let seed = seed(RoleName::Archive, &config.key_file)?;
+    let archive = Archive::open(config, seed, Arc::clone(&world.clock))?;
+    let watched = Arc::clone(&archive);
+    let ready = move || {
+        let ready = watched.ready();
+        ready.then_some(()).ok_or("the log is not being published")
+    };
+    let router = archive.router();
+    let jobs = Box::pin(archive.run_jobs(stop));
+    opened(RoleName::Archive, &config.http, router, ready, jobs).await
+}
+
+async fn opened(
+    name: RoleName,
+    http: &HttpConfig,
+    router: Router,
+    ready: impl Fn() -> Result<(), &'static str> + Send + Sync + 'static,
+    jobs: BoxFuture<'static, ()>,
+) -> Result<Opened, ServeError> {
+    let bound = bind(http)
+        .await
+        .map_err(|source| ServeError::Edge { role: name, source })?;
+    let standard = Standard::new(name.as_str()).requests_max(http.requests_max);
+    let router = standard.wrap(router, ready);
+    Ok(Opened {
+        name,
+        bound,
+        router,
+        jobs,
+    })
+}
+
+fn seed(role: RoleName, path: &std::path::Path) -> Result<RoleSeed, ServeError> {
+    RoleSeed::load(path).map_err(|source| ServeError::KeyFile {
+        role,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+async fn until_true(mut stop: watch::Receiver<bool>) {
+    // A sender that is gone means stop, too.
+    let _gone = stop.wait_for(|stop| *stop).await;
+}
+
+/// Over when the process is asked to stop: Ctrl-C or SIGTERM. Listens from the call on.
+///
+/// # Errors
+/// When the system does not let the process wait for signals.
+pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    #[cfg(unix)]
+    let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _unavailable = signal::ctrl_c().await;
+    })
+}
+
+#[cfg(test)]
+mod tests;
