@@ -150,12 +150,18 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether there is a wallet in `folder`.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(DATABASE_FILE).exists()
+    }
+
     /// Makes the files of a new wallet in `folder`.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when there is one, [`StoreError::Running`] when somebody is making one.
     pub fn create(folder: &Path, key: &Secret<32>) -> Result<Self, StoreError> {
-        if folder.join(DATABASE_FILE).exists() {
+        if Self::is_in(folder) {
             return Err(StoreError::Exists);
         }
         Self::open_files(folder, key, Duration::ZERO)
@@ -166,7 +172,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open(folder: &Path, key: &Secret<32>, wait: Duration) -> Result<Self, StoreError> {
-        if !folder.join(DATABASE_FILE).exists() {
+        if !Self::is_in(folder) {
             return Err(StoreError::Missing);
         }
         Self::open_files(folder, key, wait)

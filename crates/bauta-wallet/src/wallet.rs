@@ -1,0 +1,211 @@
+//! The wallet itself: its records, its seed and its ways to the outside. The other modules add its operations.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bauta_crypto::secret::Secret;
+use bauta_proto::{
+    ids::BankId,
+    log::reader::LogReader,
+    time::{Clock, Timestamp},
+    transport::{CallError, Endpoint, Request, Transport, call, fetch},
+};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{Result, WalletError},
+    key::{self, Protection},
+    observer::{Event, Observer, Send, Write},
+    records::Bank,
+    seed::{Seed, SeedRecord},
+    store::{Batch, Store, StoreError},
+};
+
+/// The wallet's ways to the outside.
+pub struct Environment<T> {
+    /// Carries requests.
+    pub transport: Arc<T>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub rng: Box<dyn CryptoRng + std::marker::Send>,
+    /// Is told what happens.
+    pub observer: Box<dyn Observer>,
+}
+
+/// The customer's agent. Every change of what it owns is on disk before anything is sent that depends on it, so that it
+/// may be stopped at any moment; [`Wallet::resume`] goes on from there.
+pub struct Wallet<T> {
+    pub(crate) store: Store,
+    pub(crate) seed: Seed,
+    pub(crate) is_restored: bool,
+    pub(crate) transport: Arc<T>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Box<dyn CryptoRng + std::marker::Send>,
+    pub(crate) observer: Box<dyn Observer>,
+}
+
+impl<T: Transport> Wallet<T> {
+    /// Makes a wallet with a fresh seed in `folder`. Have its owner write down [`Wallet::words`].
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when there is one; [`WalletError::Key`].
+    pub fn init(
+        folder: &Path,
+        protection: &Protection,
+        mut environment: Environment<T>,
+    ) -> Result<Self> {
+        let seed = Seed::generate(&mut environment.rng);
+        Self::create(folder, protection, seed, false, environment)
+    }
+
+    /// Makes a wallet from the words of another one. Its money comes back bank by bank, with [`Wallet::add_bank`].
+    ///
+    /// # Errors
+    /// [`WalletError::Words`], and as [`Wallet::init`].
+    pub fn restore(
+        folder: &Path,
+        protection: &Protection,
+        words: &str,
+        environment: Environment<T>,
+    ) -> Result<Self> {
+        let seed = Seed::from_words(words)?;
+        Self::create(folder, protection, seed, true, environment)
+    }
+
+    fn create(
+        folder: &Path,
+        protection: &Protection,
+        seed: Seed,
+        is_restored: bool,
+        mut environment: Environment<T>,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        if Store::is_in(folder) {
+            return Err(StoreError::Exists.into());
+        }
+        let storage_key = Secret::generate(&mut environment.rng);
+        key::write(folder, &storage_key, protection)?;
+        let mut store = Store::create(folder, &storage_key)?;
+        let mut batch = Batch::new();
+        batch.put(&seed.record(is_restored));
+        store.commit(batch, &mut environment.rng)?;
+        Ok(Self::assemble(store, seed, is_restored, environment))
+    }
+
+    /// Opens the wallet in `folder`, after waiting up to `wait` for another process to let go of it.
+    ///
+    /// # Errors
+    /// [`WalletError::Key`] for a wrong passphrase or key file; [`WalletError::Store`].
+    pub fn open(
+        folder: &Path,
+        protection: &Protection,
+        wait: Duration,
+        environment: Environment<T>,
+    ) -> Result<Self> {
+        let storage_key = key::open(folder, protection)?;
+        let store = Store::open(folder, &storage_key, wait)?;
+        let record = store.one::<SeedRecord>(&[])?.ok_or(StoreError::Damaged)?;
+        let seed = Seed::from_record(&record);
+        Ok(Self::assemble(store, seed, record.restored != 0, environment))
+    }
+
+    fn assemble(store: Store, seed: Seed, is_restored: bool, environment: Environment<T>) -> Self {
+        Self {
+            store,
+            seed,
+            is_restored,
+            transport: environment.transport,
+            clock: environment.clock,
+            rng: environment.rng,
+            observer: environment.observer,
+        }
+    }
+
+    /// The 24 words from which the wallet can be made again.
+    #[must_use]
+    pub fn words(&self) -> Zeroizing<String> {
+        self.seed.words()
+    }
+
+    /// Keeps the storage key in another way from now on.
+    ///
+    /// # Errors
+    /// [`WalletError::Key`]: `old` does not open it, or the new file cannot be written; the old way is then in force.
+    pub fn change_protection(&mut self, old: &Protection, new: &Protection) -> Result<()> {
+        let folder = self.store.folder();
+        let storage_key = key::open(folder, old)?;
+        Ok(key::write(folder, &storage_key, new)?)
+    }
+
+    /// The wallet's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.store.folder()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn observe(&mut self, event: Event) {
+        self.observer.observe(event);
+    }
+
+    /// Makes changes durable.
+    pub(crate) fn commit(&mut self, write: Write, batch: Batch) -> Result<()> {
+        self.observer.observe(Event::BeforeWrite(write));
+        self.store.commit(batch, &mut self.rng)?;
+        self.observer.observe(Event::AfterWrite(write));
+        Ok(())
+    }
+
+    /// Calls one operation of a role.
+    pub(crate) async fn call<E: Endpoint>(
+        &mut self,
+        send: Send,
+        base: &str,
+        request: &E::Request,
+    ) -> std::result::Result<E::Reply, CallError>
+    where
+        E::Request: Sync,
+    {
+        self.observer.observe(Event::BeforeSend(send));
+        let reply = call::<E, T>(&self.transport, base, request).await;
+        self.observer.observe(Event::AfterSend(send));
+        reply
+    }
+
+    /// Fetches a document.
+    pub(crate) async fn fetch(
+        &mut self,
+        send: Send,
+        url: String,
+        bytes_max: usize,
+    ) -> std::result::Result<Vec<u8>, CallError> {
+        self.observer.observe(Event::BeforeSend(send));
+        let body = fetch(&*self.transport, Request::get(url), bytes_max).await;
+        self.observer.observe(Event::AfterSend(send));
+        body
+    }
+
+    /// Nothing can be done for a while.
+    pub(crate) async fn pause(&mut self, span: Duration) {
+        let milliseconds = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        self.observe(Event::Waiting { milliseconds });
+        tokio::time::sleep(span).await;
+    }
+
+    pub(crate) fn bank(&self, bank: BankId) -> Result<Bank> {
+        let record = self.store.one(&bank.0)?;
+        record.ok_or(WalletError::UnknownBank)
+    }
+
+    /// A reader of the log that the bank goes by.
+    pub(crate) fn log_reader(&self, bank: &Bank) -> Result<LogReader<T>> {
+        let policy = bank.parsed_policy()?;
+        let url = policy.logs().iter().find_map(|log| log.url.clone());
+        let url = url.ok_or(WalletError::NoLogAddress)?;
+        Ok(LogReader::new(self.transport.clone(), url, Arc::new(policy)))
+    }
+}
