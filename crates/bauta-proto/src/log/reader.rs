@@ -441,5 +441,6 @@ impl KeptTiles {
     }
 }
 
+mod edge;
 #[cfg(test)]
 mod tests;
