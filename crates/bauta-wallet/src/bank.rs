@@ -7,7 +7,7 @@ use bauta_proto::{
     commit::Record as LogRecord,
     ids::{AccountId, BankId},
     limits::POLICY_BYTES_MAX,
-    log::{policy::Policy, receipt::Receipt},
+    log::{leaf::Leaf, policy::Policy, receipt::Receipt},
     money::Currency,
     transport::{Transport, address, bank as endpoints},
 };
@@ -106,7 +106,10 @@ impl<T: Transport> Wallet<T> {
         };
         let mut batch = Batch::new();
         batch.put(&bank);
-        published.keysets.iter().for_each(|keyset| batch.put(keyset));
+        published
+            .keysets
+            .iter()
+            .for_each(|keyset| batch.put(keyset));
         self.commit(Write::Bank, batch)?;
         let restored_coins = match bank.branch {
             Branch::Unscanned => self.scan(&bank).await?,
@@ -255,7 +258,11 @@ impl<T: Transport> Wallet<T> {
             bank: bank.bank.hex(),
             url: bank.url.clone(),
             account: self.account(bank.bank).hex(),
-            logs: policy.logs().iter().map(|log| log.key.to_string()).collect(),
+            logs: policy
+                .logs()
+                .iter()
+                .map(|log| log.key.to_string())
+                .collect(),
             keysets: self.keysets(bank.bank)?.len(),
             unlogged: 0,
             restored_coins: 0,
@@ -272,8 +279,8 @@ impl<T: Transport> Wallet<T> {
             .fetch(Send::Bank, keysets_url, KeysetList::BYTES_MAX)
             .await
             .map_err(WalletError::Bank)?;
-        let list = KeysetList::from_bytes(&list)
-            .map_err(|error| WalletError::Bank(error.into()))?;
+        let list =
+            KeysetList::from_bytes(&list).map_err(|error| WalletError::Bank(error.into()))?;
         checked_publication(text.parse()?, list, expect)
     }
 
@@ -307,7 +314,11 @@ fn checked_publication(
     expect: Option<BankId>,
 ) -> Result<Published> {
     let first = list.keysets.first();
-    let bank = first.ok_or(WalletError::NoKeyset { unlogged: 0 })?.keyset.body.bank;
+    let bank = first
+        .ok_or(WalletError::NoKeyset { unlogged: 0 })?
+        .keyset
+        .body
+        .bank;
     if expect.is_some_and(|expected| expected != bank) {
         return Err(WalletError::UnexpectedBank { found: bank });
     }
@@ -342,16 +353,21 @@ fn check_keyset(
     if keyset.bank != bank || !keyset.is_consistent() {
         return Err(KeysetDefect::Bad);
     }
-    let leaf = LogRecord {
-        bank,
-        valid_until: keyset.settle_until,
-        subject: keyset.keyset_id().0,
-    }
-    .leaf();
+    let leaf = keyset_leaf(keyset);
     Receipt::from_text(&published.receipt)
         .and_then(|receipt| receipt.check(&leaf, policy))
         .map_err(|_| KeysetDefect::Unlogged)?;
     Ok(())
+}
+
+/// The leaf with which a keyset stands in the log.
+pub(crate) fn keyset_leaf(keyset: &Keyset) -> Leaf {
+    LogRecord {
+        bank: keyset.bank,
+        valid_until: keyset.settle_until,
+        subject: keyset.keyset_id().0,
+    }
+    .leaf()
 }
 
 /// An address in one form, so that the same one is recognised.

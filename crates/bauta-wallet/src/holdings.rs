@@ -90,7 +90,9 @@ impl<T: Transport> Wallet<T> {
             part.push((coin, keyset));
         }
         for intent in self.store.all::<Intent>()? {
-            parts.entry((intent.bank, intent.value.currency)).or_default();
+            parts
+                .entry((intent.bank, intent.value.currency))
+                .or_default();
         }
         let parts = parts.into_iter();
         parts
@@ -258,7 +260,10 @@ impl<T: Transport> Wallet<T> {
                 .collect();
             match select(&candidates, price.amount) {
                 Ok(chosen) => {
-                    return Ok(chosen.iter().map(|position| coins[*position].0.clone()).collect());
+                    return Ok(chosen
+                        .iter()
+                        .map(|position| coins[*position].0.clone())
+                        .collect());
                 }
                 Err(SelectionError::Insufficient { available }) => {
                     return Err(WalletError::Insufficient {

@@ -1,6 +1,7 @@
 //! New coins: planning outputs, keeping the request before it is sent, and verifying what comes back.
 
 use bauta_crypto::blind::{self, BlindSignature, IssuerPublicKey};
+use bauta_proto::ids::AccountId;
 use bauta_proto::{
     account::WithdrawRequest,
     codec::Message,
@@ -10,7 +11,6 @@ use bauta_proto::{
     money::{Amount, Currency, Money},
     transport::{CallError, Transport, bank as endpoints},
 };
-use bauta_proto::ids::AccountId;
 
 use crate::{
     error::{Result, WalletError},
@@ -175,8 +175,7 @@ impl<T: Transport> Wallet<T> {
             return Err(WalletError::UnknownBank);
         };
         let held = self.held(bank.bank, keyset.currency)?;
-        let exponents =
-            split(amount, &held, keyset.keys.len()).map_err(|_| WalletError::Amount)?;
+        let exponents = split(amount, &held, keyset.keys.len()).map_err(|_| WalletError::Amount)?;
         let keyset_id = keyset.keyset_id();
         let mut planned = Vec::new();
         for exponents in exponents.chunk_by(|a, b| a == b) {
@@ -210,7 +209,9 @@ impl<T: Transport> Wallet<T> {
 
     fn held(&self, bank: BankId, currency: Currency) -> Result<Held> {
         let coins = self.coins_of(bank, currency)?;
-        Ok(Held::count(coins.iter().map(|(coin, _)| coin.slot.exponent)))
+        Ok(Held::count(
+            coins.iter().map(|(coin, _)| coin.slot.exponent),
+        ))
     }
 
     /// Whole coins as inputs in the order of their keys, with the secrets in the same order. Sorts `coins` likewise.
@@ -280,11 +281,7 @@ impl<T: Transport> Wallet<T> {
     }
 }
 
-fn fresh_coin(
-    bank: BankId,
-    slot: &CoinSlot,
-    signature: blind::CoinSignature,
-) -> Result<Coin> {
+fn fresh_coin(bank: BankId, slot: &CoinSlot, signature: blind::CoinSignature) -> Result<Coin> {
     Ok(Coin {
         bank,
         slot: *slot,

@@ -49,7 +49,9 @@ impl<T: Transport> Wallet<T> {
         let mut found = Vec::new();
         let mut device = 0;
         while device < DEVICES_MAX {
-            let coins = self.scan_device(bank, &keysets, device, found.len()).await?;
+            let coins = self
+                .scan_device(bank, &keysets, device, found.len())
+                .await?;
             if coins.is_empty() && device > 0 {
                 break;
             }

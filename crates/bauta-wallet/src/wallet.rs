@@ -107,7 +107,12 @@ impl<T: Transport> Wallet<T> {
         let store = Store::open(folder, &storage_key, wait)?;
         let record = store.one::<SeedRecord>(&[])?.ok_or(StoreError::Damaged)?;
         let seed = Seed::from_record(&record);
-        Ok(Self::assemble(store, seed, record.restored != 0, environment))
+        Ok(Self::assemble(
+            store,
+            seed,
+            record.restored != 0,
+            environment,
+        ))
     }
 
     fn assemble(store: Store, seed: Seed, is_restored: bool, environment: Environment<T>) -> Self {
@@ -206,6 +211,10 @@ impl<T: Transport> Wallet<T> {
         let policy = bank.parsed_policy()?;
         let url = policy.logs().iter().find_map(|log| log.url.clone());
         let url = url.ok_or(WalletError::NoLogAddress)?;
-        Ok(LogReader::new(self.transport.clone(), url, Arc::new(policy)))
+        Ok(LogReader::new(
+            self.transport.clone(),
+            url,
+            Arc::new(policy),
+        ))
     }
 }
