@@ -1,0 +1,58 @@
+//! `POST /v1/withdraw`: account money for blind coins.
+
+use std::sync::Arc;
+
+use bauta_proto::{
+    account::WithdrawRequest,
+    codec::Signed,
+    coin::{Issued, check_outputs},
+    problem::{Problem, ProblemKind},
+    transport::Transport,
+};
+use bauta_store::bank::{BankCommand, Withdrawal};
+
+use crate::{
+    roles::bank::{Bank, Checked, check},
+    work::compute,
+};
+
+/// Signs the outputs if the account pays for them.
+pub(in crate::roles::bank) async fn withdraw<T: Transport + 'static>(
+    bank: Arc<Bank<T>>,
+    request: Signed<WithdrawRequest>,
+) -> Result<Issued, Problem> {
+    let checking = Arc::clone(&bank);
+    let checked = compute(move || check_withdraw(&checking, &request)).await?;
+    bank.issued(checked).await
+}
+
+fn check_withdraw<T: Transport>(
+    bank: &Bank<T>,
+    signed: &Signed<WithdrawRequest>,
+) -> Result<Checked<Issued>, Problem> {
+    let request = &signed.body;
+    bank.is_meant(request.bank)?;
+    let worth = check_outputs(&request.outputs).map_err(check::form)?;
+    let Some(first) = request.outputs.first() else {
+        return Err(Problem::new(ProblemKind::Form).detail("no coin is asked for"));
+    };
+    let key = request.account.key();
+    signed
+        .verified(&key)
+        .map_err(|_| ProblemKind::BadSignature)?;
+    let request_id = request.request_id();
+    if let Some(issued) = bank.issued_before(request_id, &request.outputs)? {
+        return Ok(Checked::Repeat(issued));
+    }
+    let book = bank.keysets.current();
+    let currency = book.get(&first.keyset)?.record().currency;
+    let now = bank.now();
+    let outputs = check::outputs(&book, &request.outputs, currency, now)?;
+    Ok(Checked::New(BankCommand::Withdraw(Withdrawal {
+        request: request_id,
+        account: request.account,
+        money: worth.of(currency),
+        outputs,
+        at: now,
+    })))
+}

@@ -1,0 +1,243 @@
+//! What a bank does by itself. Each step is complete in itself and safe to repeat, so that a simulator can call it.
+
+use std::sync::Arc;
+
+use bauta_proto::{
+    codec::{Message, Signed},
+    commit::{Promise, Record},
+    log::reader::{FetchedCheckpoint, ReadError},
+    money::Currency,
+    transport::{CallError, Transport, archive::SubmitRecord, call},
+};
+use bauta_store::{
+    StoreError,
+    bank::{BankCommand, NewKeyset, Refusal},
+};
+use tokio::{sync::watch, time::MissedTickBehavior};
+
+use super::{Bank, FollowError, KeysDiffer, keysets::LiveKeyset};
+use crate::{batch::WriteError, work::compute};
+
+/// Locks that one round ends by time at most.
+const OUTLIVED_MAX: usize = 1_024;
+
+/// Why a step was not done. It is tried again in the next round.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The store failed.
+    #[error("the bank's store cannot be read")]
+    Store(#[from] StoreError),
+    /// The command was not written.
+    #[error("the step was not written")]
+    Write(#[from] WriteError),
+    /// The store refused the command.
+    #[error("the step was refused")]
+    Refused(#[from] Refusal),
+    /// The keys do not fit the records.
+    #[error(transparent)]
+    Keys(#[from] KeysDiffer),
+    /// The log has not taken a keyset's record yet.
+    #[error("a keyset is not in the log yet")]
+    Logging(#[from] LoggingError),
+    /// The log was not followed.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+}
+
+/// Why a keyset's record is not in the log yet.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The log did not take it.
+    #[error("the log did not take the record")]
+    Submit(#[from] CallError),
+    /// The log's promise is about something else or not signed by it: the log is at fault.
+    #[error("the log's promise is not its word for this record")]
+    Promise,
+    /// No checkpoint proves it yet.
+    #[error("no checkpoint proves the record yet")]
+    Read(#[from] ReadError),
+}
+
+/// Runs all steps in every interval until `shutdown` says true.
+pub(super) async fn run<T: Transport + 'static>(
+    bank: &Arc<Bank<T>>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut interval = tokio::time::interval(bank.follow_interval);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = false;
+    while !*shutdown.borrow_and_update() {
+        tokio::select! {
+            _ = interval.tick() => failed = report(bank.tick().await, failed),
+            changed = shutdown.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// A failure that lasts is told once, and once when it is over.
+fn report(round: Result<(), JobError>, failed_before: bool) -> bool {
+    match &round {
+        Err(error) if !failed_before => tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the bank's jobs wait for something"
+        ),
+        Ok(()) if failed_before => tracing::info!("the bank's jobs go on"),
+        _ => {}
+    }
+    round.is_err()
+}
+
+impl<T: Transport + 'static> Bank<T> {
+    /// All steps once. A step that fails does not keep the others from being tried; the first failure is returned.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub async fn tick(self: &Arc<Self>) -> Result<(), JobError> {
+        let steps = [
+            self.rotate_keysets().await,
+            self.log_keysets().await,
+            self.follow().await.map(drop).map_err(JobError::from),
+            self.end_outlived_locks().await,
+            self.end_keysets().await,
+        ];
+        steps.into_iter().collect()
+    }
+
+    /// Makes the keysets that the schedule wants.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub async fn rotate_keysets(self: &Arc<Self>) -> Result<(), JobError> {
+        for currency in &self.currencies {
+            self.rotate(*currency).await?;
+        }
+        Ok(())
+    }
+
+    async fn rotate(self: &Arc<Self>, currency: Currency) -> Result<(), JobError> {
+        let spans = self.keysets.current().spans(currency);
+        let Some(planned) = self.schedule.plan(&spans, self.now()) else {
+            return Ok(());
+        };
+        let bank = Arc::clone(self);
+        let record = compute(move || {
+            let keyset = bank
+                .schedule
+                .keyset(bank.bank_id(), currency, planned, &bank.seed);
+            keyset.signed(&bank.key)
+        })
+        .await;
+        let generation = planned.generation;
+        let new = NewKeyset { record, generation };
+        self.done(BankCommand::AddKeyset(Box::new(new))).await?;
+        self.reload_keysets().await
+    }
+
+    /// Brings keysets into the log, and publishes those that a checkpoint proves to be there.
+    ///
+    /// # Errors
+    /// [`JobError::Logging`] as long as the proof has not come.
+    pub async fn log_keysets(self: &Arc<Self>) -> Result<(), JobError> {
+        let book = self.keysets.current();
+        let unlogged: Vec<_> = book
+            .all()
+            .into_iter()
+            .filter(|keyset| keyset.row.receipt.is_none() && !keyset.row.closed)
+            .collect();
+        if unlogged.is_empty() {
+            return Ok(());
+        }
+        for keyset in unlogged {
+            let receipt = self.receipt(keyset).await?;
+            let command = BankCommand::SetReceipt(keyset.number(), receipt.into_bytes());
+            self.done(command).await?;
+        }
+        self.reload_keysets().await
+    }
+
+    /// The same record leads to the same promise, so that it may be submitted in every round.
+    async fn receipt(&self, keyset: &LiveKeyset) -> Result<String, LoggingError> {
+        let record = keyset.log_record();
+        let signed = record.clone().signed(&self.key);
+        let promise = call::<SubmitRecord, _>(&*self.world.transport, &self.log_url, &signed);
+        let index = self.promised_index(&promise.await?, &record)?;
+        let checkpoint: FetchedCheckpoint = self.log.checkpoint().await?;
+        let receipt = self.log.receipt(index, &record.leaf(), &checkpoint).await?;
+        Ok(receipt.to_text())
+    }
+
+    fn promised_index(
+        &self,
+        promise: &Signed<Promise>,
+        record: &Record,
+    ) -> Result<u64, LoggingError> {
+        let log = self.policy.logs().first().ok_or(LoggingError::Promise)?;
+        let body = promise
+            .verified(&log.key.key)
+            .map_err(|_| LoggingError::Promise)?;
+        let is_meant =
+            body.leaf_hash == record.leaf().hash() && body.log == Promise::log_name(&log.key.name);
+        is_meant.then_some(body.index).ok_or(LoggingError::Promise)
+    }
+
+    /// Ends undecided locks that have reached their last moment: their value returns.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub async fn end_outlived_locks(self: &Arc<Self>) -> Result<(), JobError> {
+        let now = self.now();
+        let bank = Arc::clone(self);
+        let read = move || {
+            bank.readers
+                .read_or_fail(|reader| reader.outlived(now, OUTLIVED_MAX))
+        };
+        for lock in compute(read).await? {
+            let lock_tag = lock.lock_tag;
+            let at = self.now();
+            // A decision that came in between stands; that is no failure.
+            let _decided = self
+                .writer
+                .apply(BankCommand::ReleaseOutlived { lock_tag, at })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Ends keysets whose coins have had their time.
+    ///
+    /// # Errors
+    /// [`JobError`]; a keyset with a lock on it waits for the lock.
+    pub async fn end_keysets(self: &Arc<Self>) -> Result<(), JobError> {
+        let now = self.now();
+        let book = self.keysets.current();
+        let ended =
+            |keyset: &&&Arc<LiveKeyset>| !keyset.row.closed && keyset.record().settle_until <= now;
+        let ended: Vec<_> = book
+            .all()
+            .iter()
+            .filter(ended)
+            .map(|k| k.number())
+            .collect();
+        if ended.is_empty() {
+            return Ok(());
+        }
+        for number in ended {
+            self.done(BankCommand::CloseKeyset(number, now)).await?;
+        }
+        self.reload_keysets().await
+    }
+
+    async fn done(&self, command: BankCommand) -> Result<(), JobError> {
+        self.writer.apply(command).await??;
+        Ok(())
+    }
+
+    async fn reload_keysets(self: &Arc<Self>) -> Result<(), JobError> {
+        let bank = Arc::clone(self);
+        compute(move || {
+            let rows = bank.readers.read_or_fail(|reader| reader.keysets())?;
+            Ok(bank.keysets.replace(rows, &bank.seed)?)
+        })
+        .await
+    }
+}
