@@ -93,6 +93,10 @@ pub struct HttpConfig {
     /// Requests that are worked on at once; more are answered with "overloaded".
     #[serde(default = "requests_max")]
     pub requests_max: usize,
+    /// Whether `/metrics` is answered to other machines too. Whoever reads the numbers of two roles can tell by the moment
+    /// what belongs together: keep it off, and let no proxy on this machine pass `/metrics` on.
+    #[serde(default)]
+    pub metrics_public: bool,
 }
 
 /// Connections that a role holds open at once unless configured otherwise.
@@ -110,6 +114,7 @@ impl HttpConfig {
             certificate_key: None,
             connections_max: CONNECTIONS_MAX,
             requests_max: REQUESTS_MAX,
+            metrics_public: false,
         }
     }
 }

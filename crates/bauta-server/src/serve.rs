@@ -183,7 +183,9 @@ async fn opened(
     let bound = bind(http)
         .await
         .map_err(|source| ServeError::Edge { role: name, source })?;
-    let standard = Standard::new(name.as_str()).requests_max(http.requests_max);
+    let standard = Standard::new(name.as_str())
+        .requests_max(http.requests_max)
+        .metrics_public(http.metrics_public);
     let router = standard.wrap(router, ready);
     Ok(Opened {
         name,

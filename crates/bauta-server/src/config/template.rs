@@ -108,6 +108,7 @@ macro_rules! http_values {
             ("certificate_key", Optional("\"certificate-key.pem\"")),
             ("connections_max", Optional("4096")),
             ("requests_max", Optional("1024")),
+            ("metrics_public", Optional("false")),
         ]
     };
 }

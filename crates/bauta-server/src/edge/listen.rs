@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, body::Body};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -25,6 +25,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, rustls};
+use tower::ServiceExt;
 
 use super::{stall::Stall, tls};
 use crate::config::HttpConfig;
@@ -84,6 +85,11 @@ pub enum EdgeError {
     },
 }
 
+/// The network address that a request came from; an extension of every request that [`Bound::serve`] takes.
+/// It has no `Debug`: an address is not to be logged.
+#[derive(Clone, Copy)]
+pub(super) struct Caller(pub(super) SocketAddr);
+
 /// A port that is taken, not yet served: callers wait in the system's queue.
 pub struct Bound {
     listener: TcpListener,
@@ -133,9 +139,10 @@ impl Bound {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                (stream, place) = accept(&self.listener, &places) => {
-                    let (tls, router) = (self.tls.clone(), router.clone());
-                    connections.spawn(connection(stream, tls, router, graceful.watcher(), place));
+                (stream, caller, place) = accept(&self.listener, &places) => {
+                    let service = Service { router: router.clone(), caller };
+                    let (tls, watcher) = (self.tls.clone(), graceful.watcher());
+                    connections.spawn(connection(stream, tls, service, watcher, place));
                 }
                 Some(_ended) = connections.join_next() => {}
             }
@@ -150,13 +157,13 @@ impl Bound {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (TcpStream, OwnedSemaphorePermit) {
+) -> (TcpStream, Caller, OwnedSemaphorePermit) {
     let Ok(place) = Arc::clone(places).acquire_owned().await else {
         return pending().await; // The semaphore is never closed.
     };
     loop {
         match listener.accept().await {
-            Ok((stream, _caller)) => return (stream, place),
+            Ok((stream, caller)) => return (stream, Caller(caller), place),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(
@@ -181,7 +188,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    service: Service,
     watcher: Watcher,
     _place: OwnedSemaphorePermit,
 ) {
@@ -189,24 +196,34 @@ async fn connection(
     let _slower = stream.set_nodelay(true);
     let stream = Stall::new(stream, STALL_TIMEOUT);
     match tls {
-        None => requests(stream, router, watcher).await,
+        None => requests(stream, service, watcher).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
-                requests(stream, router, watcher).await;
+                requests(stream, service, watcher).await;
             }
         }
     }
 }
 
-async fn requests<S>(stream: S, router: Router, watcher: Watcher)
+/// What one connection's requests go to.
+struct Service {
+    router: Router,
+    caller: Caller,
+}
+
+async fn requests<S>(stream: S, Service { router, caller }: Service, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller);
+        router.clone().oneshot(request.map(Body::new))
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     // Whatever ends a connection early is the caller's affair: it repeats its request.
     let _ended = watcher.watch(connection).await;
 }

@@ -14,7 +14,7 @@ use bauta_proto::problem::{Problem, ProblemKind};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use super::{Refusal, metrics, metrics::EdgeMetrics};
+use super::{Refusal, listen::Caller, metrics, metrics::EdgeMetrics};
 use crate::config::REQUESTS_MAX;
 
 /// How long a role may take from the head of a request to the head of its answer. The body of a download may take
@@ -30,6 +30,7 @@ pub struct Standard {
     role_name: &'static str,
     requests_max: usize,
     request_timeout: Duration,
+    metrics_public: bool,
 }
 
 struct Guard {
@@ -54,6 +55,7 @@ impl Standard {
             role_name,
             requests_max: REQUESTS_MAX,
             request_timeout: REQUEST_TIMEOUT,
+            metrics_public: false,
         }
     }
 
@@ -75,8 +77,18 @@ impl Standard {
         }
     }
 
+    /// Answers `/metrics` to other machines, too. Whoever reads the numbers of two roles at every moment can tell which
+    /// requests belong together.
+    #[must_use]
+    pub const fn metrics_public(self, metrics_public: bool) -> Self {
+        Self {
+            metrics_public,
+            ..self
+        }
+    }
+
     /// Puts the limits around `router` and adds `/healthz` (the process lives), `/readyz` (what `ready` says; its
-    /// error is the reason, which anyone may read) and `/metrics`. These three have no limits: they are needed most
+    /// error is the reason, which anyone may read) and `/metrics` (for callers on this machine). These three have no limits: they are needed most
     /// when the role is overloaded.
     pub fn wrap(
         self,
@@ -108,12 +120,21 @@ fn readiness(ready: Result<(), &'static str>) -> Result<&'static str, Refusal> {
     }
 }
 
-async fn exposition(State(guard): State<Arc<Guard>>) -> Response {
+async fn exposition(State(guard): State<Arc<Guard>>, request: Request) -> Response {
+    if !guard.standard.metrics_public && !is_from_here(&request) {
+        return refusal(ProblemKind::NotFound);
+    }
     (
         [(CONTENT_TYPE, metrics::MEDIA_TYPE)],
         guard.metrics.render(),
     )
         .into_response()
+}
+
+/// Whether the caller is on this machine; one that is not known is not.
+fn is_from_here(request: &Request) -> bool {
+    let caller = request.extensions().get::<Caller>();
+    caller.is_some_and(|Caller(address)| address.ip().to_canonical().is_loopback())
 }
 
 async fn limits(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {

@@ -20,6 +20,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use tower::ServiceExt;
+
 use super::*;
 use crate::config::HttpConfig;
 
@@ -328,6 +330,27 @@ async fn metrics_name_path_templates_and_never_what_was_asked_for() {
         "# EOF\n",
     ] {
         assert!(metrics.contains(line), "{line}{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_for_this_machine_unless_they_are_public() {
+    for (address, public, status) in [
+        ("127.0.0.1:1", false, 200),
+        ("[::1]:1", false, 200),
+        ("[::ffff:127.0.0.1]:1", false, 200),
+        ("192.0.2.1:1", false, 404),
+        ("[2001:db8::1]:1", false, 404),
+        ("192.0.2.1:1", true, 200),
+    ] {
+        let standard = Standard::new("test").metrics_public(public);
+        let router = standard.wrap(Router::new(), || Ok(()));
+        let caller = listen::Caller(address.parse().expect("an address"));
+        let request = Request::get("/metrics")
+            .extension(caller)
+            .body(Body::empty());
+        let answer = router.oneshot(request.expect("a request")).await;
+        assert_eq!(answer.expect("answered").status(), status, "{address}");
     }
 }
 
