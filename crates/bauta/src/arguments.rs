@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions::CompletionsOptions, keygen::KeygenOptions};
+use crate::commands::{
+    completions::CompletionsOptions, keygen::KeygenOptions, wallet::WalletOptions,
+};
 
 /// Sell, buy and deliver digital goods so that nobody learns who bought what, and nobody can cheat without proof.
 #[derive(Debug, Parser)]
@@ -76,6 +78,8 @@ impl ColorChoice {
 pub enum Command {
     /// Make a role's key file
     Keygen(KeygenOptions),
+    /// Hold coins, buy, open what was bought
+    Wallet(Box<WalletOptions>),
     /// Print a completion script for a shell
     Completions(CompletionsOptions),
 }

@@ -6,6 +6,7 @@ use bauta_proto::{
     problem::Fault,
     transport::{CallError, TransportError},
 };
+use bauta_wallet::{WalletError, error::AtFault};
 
 /// The process's exit codes; 2 is clap's, for wrong usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,5 +124,43 @@ impl From<bauta_store::StoreError> for Failure {
             }
             _ => failure,
         }
+    }
+}
+
+impl From<WalletError> for Failure {
+    fn from(error: WalletError) -> Self {
+        if let WalletError::Bank(call) | WalletError::Shop(call) = &error {
+            let exit = if call.is_temporary() {
+                Exit::TryAgain
+            } else {
+                Exit::Refused
+            };
+            return Self {
+                exit,
+                message: error.to_string(),
+                remedy: Some(error.remedy().to_owned()),
+            };
+        }
+        let exit = match error.at_fault() {
+            _ if error.is_temporary() => Exit::TryAgain,
+            AtFault::You => Exit::Local,
+            AtFault::Network => Exit::TryAgain,
+            AtFault::Nobody => Exit::Refused,
+            AtFault::Bank | AtFault::Merchant | AtFault::Log => Exit::Cheated,
+        };
+        let remedy = error.remedy().to_owned();
+        Self {
+            exit,
+            message: chain_of_wallet(&error),
+            remedy: Some(remedy),
+        }
+    }
+}
+
+/// The variants that carry another error already show it; only files add something.
+fn chain_of_wallet(error: &WalletError) -> String {
+    match error {
+        WalletError::File(_) => chain(error),
+        _ => error.to_string(),
     }
 }

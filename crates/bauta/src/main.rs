@@ -6,6 +6,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod report;
+mod runtime;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let report = Report::new(&arguments.output);
     let result = match arguments.command {
         Command::Keygen(options) => commands::keygen::run(options, &report),
+        Command::Wallet(options) => commands::wallet::run(*options, &report),
         Command::Completions(options) => commands::completions::run(&options, &report),
     };
     match result {

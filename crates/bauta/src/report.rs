@@ -6,6 +6,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use bauta_proto::time::{Clock, Seconds, Timestamp};
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -144,4 +145,24 @@ pub fn table<const N: usize>(
 /// `20 MiB`, `1.4 GiB`: a length as people read it.
 pub fn length(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// `3 min ago`.
+pub fn ago(time_s: u64) -> String {
+    match now().since(Timestamp(time_s)) {
+        Seconds(0) => "just now".to_owned(),
+        span => format!("{span} ago"),
+    }
+}
+
+/// `in 3 min`, or `now`.
+pub fn until(time_s: u64) -> String {
+    match Timestamp(time_s).since(now()) {
+        Seconds(0) => "now".to_owned(),
+        span => format!("in {span}"),
+    }
+}
+
+fn now() -> Timestamp {
+    bauta_io::SystemClock.now()
 }
