@@ -3,12 +3,20 @@
 use std::{
     env,
     ffi::OsString,
+    io::{self, Write},
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use crate::documents;
+
+/// Prints a line; a reader that has gone away (`| head`) is no reason to stop.
+macro_rules! say {
+    ($($item:tt)*) => {
+        writeln!(io::stdout(), $($item)*).unwrap_or_default()
+    };
+}
 
 /// One check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,20 +75,20 @@ pub(crate) fn quick() -> Vec<Step> {
 pub(crate) fn run(workspace: &Path, steps: &[Step]) -> bool {
     let mut done = Vec::new();
     for step in steps {
-        println!("\n==> {}", step.name());
+        say!("\n==> {}", step.name());
         let started = Instant::now();
         let outcome = step.run(workspace);
         let spent = started.elapsed();
-        println!("<== {}", line(*step, outcome, spent));
+        say!("<== {}", line(*step, outcome, spent));
         done.push((*step, outcome, spent));
     }
     summarize(&done)
 }
 
 fn summarize(done: &[(Step, Outcome, Duration)]) -> bool {
-    println!("\nSteps:");
+    say!("\nSteps:");
     for (step, outcome, spent) in done {
-        println!("  {}", line(*step, *outcome, *spent));
+        say!("  {}", line(*step, *outcome, *spent));
     }
     let failed: Vec<&str> = done
         .iter()
@@ -88,9 +96,9 @@ fn summarize(done: &[(Step, Outcome, Duration)]) -> bool {
         .map(|(step, ..)| step.name())
         .collect();
     if failed.is_empty() {
-        println!("Every step that ran is good.");
+        say!("Every step that ran is good.");
     } else {
-        println!("Not good: {}.", failed.join("; "));
+        say!("Not good: {}.", failed.join("; "));
     }
     failed.is_empty()
 }
@@ -163,7 +171,7 @@ fn test(workspace: &Path) -> Outcome {
         let arguments = ["nextest", "run", "--workspace", "--no-fail-fast"];
         return cargo(workspace, &arguments, &[]);
     }
-    println!(
+    say!(
         "cargo-nextest is not installed; cargo test runs the same tests, one crate after the other."
     );
     let arguments = [
@@ -185,7 +193,7 @@ fn document(workspace: &Path) -> Outcome {
 fn check_documents(workspace: &Path) -> Outcome {
     let defects = documents::check(workspace);
     for defect in &defects {
-        println!("{defect}");
+        say!("{defect}");
     }
     if defects.is_empty() {
         Outcome::Good
@@ -205,7 +213,7 @@ fn cargo(workspace: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Ou
         Ok(status) if status.success() => Outcome::Good,
         Ok(_) => Outcome::Failed,
         Err(error) => {
-            println!("cargo does not start: {error}");
+            say!("cargo does not start: {error}");
             Outcome::Failed
         }
     }
