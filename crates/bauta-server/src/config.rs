@@ -7,14 +7,20 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 pub use load::{CONFIG_BYTES_MAX, ConfigError, Position};
 use serde::Deserialize;
 pub use template::{RoleName, template};
 use tracing::level_filters::LevelFilter;
 
-use crate::roles::archive::ArchiveConfig;
+use crate::roles::{
+    archive::ArchiveConfig,
+    bank::{BankConfig, PolicySource},
+};
 
 /// Everything that one process plays.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +29,8 @@ pub struct Config {
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
+    /// The bank, if this process is one.
+    pub bank: Option<BankConfig>,
     /// The archive, if this process is one.
     pub archive: Option<ArchiveConfig>,
 }
@@ -128,29 +136,59 @@ const fn requests_max() -> usize {
 }
 
 /// A part of the configuration that names files.
-trait Paths {
-    /// Every path in it.
-    fn paths(&mut self) -> Vec<&mut PathBuf>;
+trait Resolve {
+    /// Makes relative paths count from `folder`.
+    fn resolve(&mut self, folder: &Path);
 }
 
-impl Paths for Config {
-    fn paths(&mut self) -> Vec<&mut PathBuf> {
-        let archive = self.archive.iter_mut().flat_map(Paths::paths);
-        archive.collect()
+impl Resolve for PathBuf {
+    fn resolve(&mut self, folder: &Path) {
+        *self = folder.join(&*self);
     }
 }
 
-impl Paths for HttpConfig {
-    fn paths(&mut self) -> Vec<&mut PathBuf> {
-        let files = [&mut self.certificate, &mut self.certificate_key];
-        files.into_iter().flatten().collect()
+impl<P: Resolve> Resolve for Option<P> {
+    fn resolve(&mut self, folder: &Path) {
+        self.iter_mut().for_each(|part| part.resolve(folder));
     }
 }
 
-impl Paths for ArchiveConfig {
-    fn paths(&mut self) -> Vec<&mut PathBuf> {
-        let mut paths = vec![&mut self.data, &mut self.key_file];
-        paths.extend(self.http.paths());
-        paths
+impl Resolve for Config {
+    fn resolve(&mut self, folder: &Path) {
+        self.bank.resolve(folder);
+        self.archive.resolve(folder);
+    }
+}
+
+impl Resolve for HttpConfig {
+    fn resolve(&mut self, folder: &Path) {
+        self.certificate.resolve(folder);
+        self.certificate_key.resolve(folder);
+    }
+}
+
+impl Resolve for BankConfig {
+    fn resolve(&mut self, folder: &Path) {
+        self.http.resolve(folder);
+        self.data.resolve(folder);
+        self.key_file.resolve(folder);
+        self.log_policy.resolve(folder);
+    }
+}
+
+impl Resolve for PolicySource {
+    fn resolve(&mut self, folder: &Path) {
+        // More than one line is the policy itself.
+        if !self.0.trim_end().contains('\n') {
+            self.0 = folder.join(self.0.trim()).to_string_lossy().into_owned();
+        }
+    }
+}
+
+impl Resolve for ArchiveConfig {
+    fn resolve(&mut self, folder: &Path) {
+        self.http.resolve(folder);
+        self.data.resolve(folder);
+        self.key_file.resolve(folder);
     }
 }

@@ -16,7 +16,10 @@ use crate::{
     config::{Config, HttpConfig, RoleName},
     edge::{Bound, EdgeError, SHUTDOWN_TIMEOUT, Standard, bind},
     keys::{KeyFileError, RoleSeed},
-    roles::archive::{Archive, ArchiveConfig, ArchiveStartError},
+    roles::{
+        archive::{Archive, ArchiveConfig, ArchiveStartError},
+        bank::{Bank, BankConfig, BankStartError},
+    },
     work::World,
 };
 
@@ -41,6 +44,9 @@ pub enum ServeError {
         /// Why not.
         source: KeyFileError,
     },
+    /// The bank does not start.
+    #[error("the bank does not start")]
+    Bank(#[from] BankStartError),
     /// The archive does not start.
     #[error("the archive does not start")]
     Archive(#[from] ArchiveStartError),
@@ -89,6 +95,9 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let (stop_jobs, stop) = watch::channel(false);
         let mut roles = Vec::new();
+        if let Some(bank) = &config.bank {
+            roles.push(open_bank(bank, world, stop.clone()).await?);
+        }
         if let Some(archive) = &config.archive {
             roles.push(open_archive(archive, world, stop.clone()).await?);
         }
@@ -154,6 +163,20 @@ fn jobs_ended(role: RoleName, ended: &Result<(), JoinError>) -> ServeError {
         tracing::error!(role = role.as_str(), "a job panicked");
     }
     ServeError::JobsEnded(role)
+}
+
+async fn open_bank<T: Transport + 'static>(
+    config: &BankConfig,
+    world: &World<T>,
+    stop: watch::Receiver<bool>,
+) -> Result<Opened, ServeError> {
+    let seed = seed(RoleName::Bank, &config.key_file)?;
+    let bank = Bank::open(config, seed, world.clone())?;
+    let watched = Arc::clone(&bank);
+    let ready = move || watched.ready();
+    let router = bank.router();
+    let jobs = Box::pin(bank.run_jobs(stop));
+    opened(RoleName::Bank, &config.http, router, ready, jobs).await
 }
 
 async fn open_archive<T: Transport>(

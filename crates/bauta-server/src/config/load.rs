@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, Paths};
+use super::{Config, Resolve};
 
 /// The longest configuration file that is read, in bytes.
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
@@ -84,10 +84,7 @@ impl Config {
             let path = path.to_owned();
             return Err(ConfigError::NoRole { path });
         }
-        let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        for path in config.paths() {
-            *path = folder.join(&*path);
-        }
+        config.resolve(path.parent().unwrap_or_else(|| Path::new("")));
         Ok(config)
     }
 

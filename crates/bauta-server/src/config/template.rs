@@ -11,24 +11,28 @@ use super::Config;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RoleName {
+    /// The bank.
+    Bank,
     /// The archive.
     Archive,
 }
 
 impl RoleName {
     /// All roles, in the order of the file.
-    pub const ALL: &[Self] = &[Self::Archive];
+    pub const ALL: &[Self] = &[Self::Bank, Self::Archive];
 
     /// The name, also of the section in the file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Bank => "bank",
             Self::Archive => "archive",
         }
     }
 
     const fn section(self) -> &'static Section {
         match self {
+            Self::Bank => &BANK,
             Self::Archive => &ARCHIVE,
         }
     }
@@ -38,8 +42,9 @@ impl Config {
     /// The roles that the file configures.
     #[must_use]
     pub fn roles(&self) -> Vec<RoleName> {
+        let bank = self.bank.as_ref().map(|_| RoleName::Bank);
         let archive = self.archive.as_ref().map(|_| RoleName::Archive);
-        [archive].into_iter().flatten().collect()
+        [bank, archive].into_iter().flatten().collect()
     }
 }
 
@@ -47,11 +52,16 @@ impl Config {
 /// there with their defaults, commented out.
 #[must_use]
 pub fn template(roles: &[RoleName]) -> String {
+    render(roles, |value| matches!(value, Set(_)))
+}
+
+/// Keys that are not `effective` are commented out.
+fn render(roles: &[RoleName], effective: fn(&Value) -> bool) -> String {
     let mut out =
         String::from("# Configuration of bauta. Relative paths count from this file's folder.\n");
-    write_section(&mut out, &LOG);
+    write_section(&mut out, &LOG, effective);
     for role in RoleName::ALL.iter().filter(|role| roles.contains(role)) {
-        write_section(&mut out, role.section());
+        write_section(&mut out, role.section(), effective);
     }
     out
 }
@@ -72,19 +82,21 @@ struct Section {
 enum Value {
     /// To be set, here with an example.
     Set(&'static str),
-    /// May be left out; commented out.
+    /// May be left out, and this is what holds then.
+    Default(&'static str),
+    /// May be left out; an example.
     Optional(&'static str),
 }
 
-use Value::{Optional, Set};
+use Value::{Default, Optional, Set};
 
 const LOG: Section = Section {
     header: "[log]",
     source: include_str!("../config.rs"),
     structure: "LogConfig",
     values: &[
-        ("format", Optional("\"text\"")),
-        ("level", Optional("\"info\"")),
+        ("format", Default("\"text\"")),
+        ("level", Default("\"info\"")),
     ],
     tables: &[],
 };
@@ -106,12 +118,36 @@ macro_rules! http_values {
             ("listen", Set($listen)),
             ("certificate", Optional("\"certificate.pem\"")),
             ("certificate_key", Optional("\"certificate-key.pem\"")),
-            ("connections_max", Optional("4096")),
-            ("requests_max", Optional("1024")),
-            ("metrics_public", Optional("false")),
+            ("connections_max", Default("4096")),
+            ("requests_max", Default("1024")),
+            ("metrics_public", Default("false")),
         ]
     };
 }
+
+const BANK: Section = Section {
+    header: "[bank]",
+    source: include_str!("../roles/bank/config.rs"),
+    structure: "BankConfig",
+    values: &[
+        ("data", Set("\"bank\"")),
+        ("key_file", Set("\"bank.key\"")),
+        ("name", Set("\"Example bank\"")),
+        ("currencies", Set("[\"EUR\"]")),
+        ("log_policy", Set("\"log-policy\"")),
+        ("exponent_max", Default("24")),
+        ("issue_days", Default("30")),
+        ("spend_days", Default("90")),
+        ("settle_days", Default("180")),
+        ("announce_days", Default("7")),
+        ("lock_span_max_s", Default("2592000")),
+        ("claim_days", Default("7")),
+        ("dispute_window_max_s", Default("2592000")),
+        ("follow_interval_ms", Default("1000")),
+        ("batch_max", Default("256")),
+    ],
+    tables: &[http("[bank.http]", http_values!("\"127.0.0.1:4001\""))],
+};
 
 const ARCHIVE: Section = Section {
     header: "[archive]",
@@ -126,14 +162,14 @@ const ARCHIVE: Section = Section {
             "banks",
             Set("[\"0000000000000000000000000000000000000000000000000000000000000000\"]"),
         ),
-        ("checkpoint_interval_ms", Optional("1000")),
-        ("commit_span_max_s", Optional("7776000")),
-        ("batch_max", Optional("1024")),
+        ("checkpoint_interval_ms", Default("1000")),
+        ("commit_span_max_s", Default("7776000")),
+        ("batch_max", Default("1024")),
     ],
     tables: &[http("[archive.http]", http_values!("\"127.0.0.1:4002\""))],
 };
 
-fn write_section(out: &mut String, section: &Section) {
+fn write_section(out: &mut String, section: &Section, effective: fn(&Value) -> bool) {
     out.push('\n');
     write_docs(out, &structure_docs(section));
     push_line(out, section.header);
@@ -141,14 +177,20 @@ fn write_section(out: &mut String, section: &Section) {
         let value = section.values.iter().find(|(name, _)| *name == key);
         if let Some((_, value)) = value {
             write_docs(out, &docs);
-            match value {
-                Set(value) => push_line(out, &format!("{key} = {value}")),
-                Optional(value) => push_line(out, &format!("#{key} = {value}")),
-            }
+            let mark = if effective(value) { "" } else { "#" };
+            push_line(out, &format!("{mark}{key} = {}", value.text()));
         }
     }
     for table in section.tables {
-        write_section(out, table);
+        write_section(out, table, effective);
+    }
+}
+
+impl Value {
+    const fn text(&self) -> &'static str {
+        match self {
+            Set(text) | Default(text) | Optional(text) => text,
+        }
     }
 }
 
@@ -206,31 +248,19 @@ mod tests {
     use super::*;
 
     fn check(section: &Section) {
-        let fields = fields(section);
-        assert!(!structure_docs(section).is_empty(), "{}", section.header);
-        let nested = |key: &str| {
-            let end = format!(".{key}]");
-            section.tables.iter().any(|table| {
-                table
-                    .header
-                    .trim_end_matches(']')
-                    .ends_with(end.trim_end_matches(']'))
-            })
+        let (fields, header) = (fields(section), section.header);
+        assert!(!structure_docs(section).is_empty(), "{header}");
+        let is_table = |key: &str| {
+            let nested = format!("{}.{key}]", header.trim_end_matches(']'));
+            section.tables.iter().any(|table| table.header == nested)
         };
         for (key, docs) in &fields {
-            assert!(!docs.is_empty(), "{} {key}", section.header);
-            let known = section.values.iter().any(|(name, _)| name == key);
-            assert!(
-                known || nested(key),
-                "{} {key} is not in the template",
-                section.header
-            );
+            assert!(!docs.is_empty(), "{header} {key}");
+            let is_value = section.values.iter().any(|(name, _)| name == key);
+            assert!(is_value || is_table(key), "{header} {key} is missing");
         }
         for (key, _) in section.values {
-            assert!(
-                fields.iter().any(|(name, _)| name == key),
-                "no such key {key}"
-            );
+            assert!(fields.iter().any(|(name, _)| name == key), "{header} {key}");
         }
         section.tables.iter().for_each(check);
     }
@@ -243,22 +273,22 @@ mod tests {
 
     #[test]
     fn the_template_loads_as_it_is_and_with_every_optional_key() {
-        let text = template(RoleName::ALL);
-        let config = Config::parse(&text).expect("loads");
-        assert_eq!(config.roles(), RoleName::ALL);
-        let is_optional = |line: &&str| line.starts_with('#') && !line.starts_with("# ");
-        assert!(text.lines().filter(is_optional).count() > 5);
-        let all = text.lines().map(|line| match line.strip_prefix('#') {
-            Some(key) if !key.starts_with(' ') => key,
-            _ => line,
-        });
-        let all = all.collect::<Vec<_>>().join("\n");
-        Config::parse(&all).expect("loads with everything");
+        for text in [template(RoleName::ALL), render(RoleName::ALL, |_| true)] {
+            let config = Config::parse(&text).expect("loads");
+            assert_eq!(config.roles(), RoleName::ALL);
+        }
+    }
+
+    #[test]
+    fn what_the_template_calls_a_default_is_the_default() {
+        let written = render(RoleName::ALL, |value| !matches!(value, Optional(_)));
+        let written = Config::parse(&written).expect("loads");
+        let left_out = Config::parse(&template(RoleName::ALL)).expect("loads");
+        assert_eq!(format!("{written:?}"), format!("{left_out:?}"));
     }
 
     #[test]
     fn a_template_holds_the_roles_that_were_asked_for_and_no_others() {
-        assert!(!template(&[]).contains("[archive]"));
         for role in RoleName::ALL {
             let config = Config::parse(&template(&[*role])).expect("loads");
             assert_eq!(config.roles(), [*role]);

@@ -91,6 +91,20 @@ fn relative_paths_count_from_the_files_folder_and_absolute_ones_stay() {
 }
 
 #[test]
+fn a_policys_file_counts_from_the_files_folder_and_a_policys_text_stays() {
+    let folder = Path::new("/etc/bauta");
+    for (written, means) in [
+        ("policy", "/etc/bauta/policy"),
+        ("/srv/policy\n", "/srv/policy"),
+        ("log x\nquorum none\n", "log x\nquorum none\n"),
+    ] {
+        let mut source = PolicySource(written.to_owned());
+        source.resolve(folder);
+        assert_eq!(source.0, means);
+    }
+}
+
+#[test]
 fn defaults_are_what_the_documentation_says() {
     let config = Config::parse(&archive()).expect("loads");
     assert_eq!(config.log.level, LogLevel::Info);

@@ -7,7 +7,7 @@ use bauta_proto::transport::{Request, fetch};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::config::template;
+use crate::{config::template, roles::bank::bank_id};
 
 fn world() -> World<HttpTransport> {
     World {
@@ -16,23 +16,35 @@ fn world() -> World<HttpTransport> {
     }
 }
 
-/// The template's configuration for every role, on ports that the system chooses, with keys.
+/// The template's configuration for every role, on free ports, with keys and the log's policy.
 fn config(folder: &Path) -> Config {
-    let mut text = template(RoleName::ALL).replace("#url = ", "url = ");
-    for port in 4001..=4003 {
-        text = text.replace(
-            &format!("listen = \"127.0.0.1:{port}\""),
-            "listen = \"127.0.0.1:0\"",
-        );
-    }
     let path = folder.join("bauta.toml");
-    fs::write(&path, text).expect("writes");
+    fs::write(&path, template(RoleName::ALL)).expect("writes");
     for role in RoleName::ALL {
         let key_file = folder.join(format!("{}.key", role.as_str()));
         let seed = RoleSeed::generate(&mut SystemRng::new());
         seed.store(&key_file).expect("writes");
     }
-    Config::load(&path).expect("loads")
+    let mut config = Config::load(&path).expect("loads");
+    if let (Some(bank), Some(archive)) = (&mut config.bank, &mut config.archive) {
+        let bank_seed = RoleSeed::load(&bank.key_file).expect("reads");
+        bank.http.listen.set_port(0);
+        archive.banks = vec![bank_id(&bank_seed)];
+        archive.http.listen.set_port(free_port());
+        fs::write(&bank.log_policy.0, log_policy(archive)).expect("writes");
+    }
+    config
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    listener.local_addr().expect("an address").port()
+}
+
+fn log_policy(config: &ArchiveConfig) -> String {
+    let seed = RoleSeed::load(&config.key_file).expect("reads");
+    let archive = Archive::open(config, seed, Arc::new(SystemClock)).expect("opens");
+    archive.policy().text().to_owned()
 }
 
 #[tokio::test]
@@ -64,22 +76,12 @@ async fn every_role_of_the_template_opens_becomes_ready_and_stops_in_order() {
 #[tokio::test]
 async fn a_missing_key_file_and_a_taken_port_name_the_role() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut config = config(folder.path());
+    let config = config(folder.path());
     let running = Server::open(&config, &world()).await.expect("opens");
-    let (_, address) = running.addresses().next().expect("a role");
-    drop(running);
-    let taken = std::net::TcpListener::bind(address).expect("binds");
-    if let Some(archive) = &mut config.archive {
-        archive.http.listen = taken.local_addr().expect("an address");
-    }
     let error = Server::open(&config, &world()).await.err();
-    assert!(matches!(
-        error,
-        Some(ServeError::Edge {
-            role: RoleName::Archive,
-            ..
-        })
-    ));
+    let role = RoleName::Archive;
+    assert!(matches!(error, Some(ServeError::Edge { role: named, .. }) if named == role));
+    drop(running);
     fs::remove_file(folder.path().join("archive.key")).expect("removes");
     let error = Server::open(&config, &world())
         .await
