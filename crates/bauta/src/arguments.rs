@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions::CompletionsOptions, keygen::KeygenOptions, wallet::WalletOptions,
+    bench::BenchOptions, completions::CompletionsOptions, keygen::KeygenOptions,
+    wallet::WalletOptions,
 };
 
 /// Sell, buy and deliver digital goods so that nobody learns who bought what, and nobody can cheat without proof.
@@ -76,6 +77,8 @@ impl ColorChoice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure how fast the roles are on this machine
+    Bench(BenchOptions),
     /// Make a role's key file
     Keygen(KeygenOptions),
     /// Hold coins, buy, open what was bought

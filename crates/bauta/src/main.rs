@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let report = Report::new(&arguments.output);
     let result = match arguments.command {
+        Command::Bench(options) => commands::bench::run(&options, &report),
         Command::Keygen(options) => commands::keygen::run(options, &report),
         Command::Wallet(options) => commands::wallet::run(*options, &report),
         Command::Completions(options) => commands::completions::run(&options, &report),

@@ -1,0 +1,105 @@
+//! The archive: durable commits with their promises.
+
+use std::net::SocketAddr;
+
+use bauta_crypto::{hash, secret::Secret, sign::SigningKey};
+use bauta_io::{SystemClock, SystemRng};
+use bauta_proto::{
+    codec::Message,
+    commit::Commit,
+    ids::{BankId, HashLock, PayeeCommitment, PolicyId, Serial},
+    lock::{Lock, LockPrivate, LockPublic},
+    money::{Amount, Currency},
+    time::{Clock, Seconds, Timestamp},
+    transport::archive::SubmitCommit,
+};
+use bauta_server::keys::RoleSeed;
+use rayon::prelude::*;
+
+use super::{
+    Plan,
+    floor::Floor,
+    load::{Prepared, drive_requests},
+    process::{Cores, Process, free_address},
+    row::{Row, Rows},
+};
+use crate::failure::{Failure, Outcome};
+
+/// More than any archive takes in a second on two cores.
+const PER_SECOND_MAX: usize = 40_000;
+/// Connections that keep the writer's batches full.
+const CONNECTIONS: usize = 256;
+
+/// Measures commits.
+pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
+    let floor = Floor::measure()?;
+    let folder = plan.folder("archive")?;
+    let bank = SigningKey::from_seed(&Secret::generate(&mut SystemRng::new()));
+    let address = free_address()?;
+    let config = config(&folder, address, bank.verifying_key().into())?;
+    let archive = Process::serve("archive", &folder, &config, address, Cores::All)?;
+    rows.say("archive: preparing commits");
+    let requests = commits(&bank, plan.requests(PER_SECOND_MAX));
+    rows.say("archive: measuring");
+    let runtime = tokio::runtime::Runtime::new()?;
+    let measured = runtime.block_on(drive_requests(
+        address,
+        plan.connections(CONNECTIONS),
+        requests,
+        plan.limit,
+        &[&archive, &Process::load()],
+    ))?;
+    let floor_us = floor.verify + floor.sign;
+    let row = Row::new("commit", &measured, floor_us, &["archive"]);
+    rows.add(row.wanted("15000/s, p99 < 100 ms"))
+}
+
+/// The configuration of an archive that takes the locks of one bank; makes its key.
+pub fn config(folder: &std::path::Path, address: SocketAddr, bank: BankId) -> Outcome<String> {
+    let key_file = folder.join("archive.key");
+    let stored = RoleSeed::generate(&mut SystemRng::new()).store(&key_file);
+    stored.map_err(|error| Failure::from_error(&error))?;
+    let data = folder.join("archive");
+    Ok(format!(
+        "[archive]\nhttp = {{ listen = \"{address}\" }}\ndata = {data:?}\nkey_file = {key_file:?}\n\
+         origin = \"bench.invalid/log\"\nbanks = [\"{}\"]\n",
+        bank.hex()
+    ))
+}
+
+/// Commits of as many locks, on every core.
+fn commits(bank: &SigningKey, count: usize) -> Vec<Prepared> {
+    let expiry = SystemClock.now().plus(Seconds::days(1));
+    let commit = |index| Prepared::new::<SubmitCommit>(&commit(bank, index, expiry));
+    (0..count).into_par_iter().map(commit).collect()
+}
+
+fn commit(bank: &SigningKey, index: usize, expiry: Timestamp) -> Commit {
+    let mut preimage = hash::sha256(&[b"preimage", &index.to_be_bytes()]);
+    preimage[0] ^= 1;
+    let mut serial = [0; 16];
+    serial[..8].copy_from_slice(&hash::sha256(&[&index.to_be_bytes()])[..8]);
+    let public = LockPublic {
+        bank: bank.verifying_key().into(),
+        serial: Serial(serial),
+        hash_lock: HashLock(hash::sha256(&[&preimage])),
+        expiry,
+        log_policy: PolicyId([3; 32]),
+    };
+    let currency = Currency::from_code("EUR").expect("a currency of ISO 4217");
+    let private = LockPrivate {
+        amount: Amount::power_of_two(0).expect("one").of(currency),
+        payee: PayeeCommitment([4; 32]),
+        dispute_until: expiry,
+        settle_until: expiry,
+        salt: [5; 16],
+    };
+    let private_id = private.id();
+    let lock = Lock::new(public, private, bank);
+    Commit {
+        lock: lock.public,
+        private_id,
+        signature: lock.signature,
+        preimage,
+    }
+}

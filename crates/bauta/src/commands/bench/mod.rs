@@ -1,0 +1,124 @@
+//! `bauta bench`: how fast the real roles are, beside what the bare cryptography costs on this machine.
+//!
+//! The roles run as processes of their own, as `bauta serve` runs them, over loopback HTTP with durable stores. What can be
+//! prepared is prepared before the clock starts, and every answer is checked. Read the ratio: it compares the processor
+//! time of an operation with the cryptography that it cannot do without, measured in the same run, so that it says the same
+//! on a fast machine and on a slow one.
+
+mod archive;
+mod floor;
+mod load;
+mod process;
+mod row;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+
+use self::row::Rows;
+use crate::{
+    failure::{Failure, Outcome},
+    report::Report,
+};
+
+/// What to measure, and for how long.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Columns: operations a second; the time that half (p50) and 99 of 100 (p99) of the callers waited; processor \
+    time of the measured processes for one operation; the floor, which is the bare cryptography of one operation on one core, \
+    measured in the same run; and their ratio.\n\n\
+    Put --data on the kind of disk that the service will use: a file system in memory makes nothing durable."
+)]
+pub struct BenchOptions {
+    /// What to measure; everything unless named
+    #[arg(value_enum)]
+    pub subjects: Vec<Subject>,
+    /// How long each measurement takes at most
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600), conflicts_with = "quick")]
+    pub seconds: u64,
+    /// Connections with one request under way on each; by default as many as suit the operation
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=2_000))]
+    pub connections: Option<u64>,
+    /// Two seconds each and small sets: for a first look
+    #[arg(long)]
+    pub quick: bool,
+    /// Keep stores and files in this empty or new folder instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// Durable commits to the log, with their promises
+    Archive,
+}
+
+/// How this run measures.
+struct Plan {
+    folder: PathBuf,
+    limit: Duration,
+    connections: Option<usize>,
+}
+
+impl Plan {
+    fn new(options: &BenchOptions, folder: &Path) -> Self {
+        let seconds = if options.quick { 2 } else { options.seconds };
+        Self {
+            folder: folder.to_owned(),
+            limit: Duration::from_secs(seconds),
+            connections: options.connections.and_then(|n| usize::try_from(n).ok()),
+        }
+    }
+
+    /// How many requests to prepare so that a role of this speed does not run out of them.
+    fn requests(&self, per_second: usize) -> usize {
+        let seconds = usize::try_from(self.limit.as_secs()).unwrap_or(usize::MAX);
+        per_second.saturating_mul(seconds)
+    }
+
+    fn connections(&self, suitable: usize) -> usize {
+        self.connections.unwrap_or(suitable)
+    }
+
+    /// A new folder for one measurement.
+    fn folder(&self, name: &str) -> Outcome<PathBuf> {
+        let folder = self.folder.join(name);
+        std::fs::create_dir(&folder).map_err(|error| {
+            let shown = folder.display();
+            Failure::local(format!("{shown} cannot be made: {error}"))
+                .remedy("Name an empty or new folder with --data.")
+        })?;
+        Ok(folder)
+    }
+}
+
+/// Measures and shows a table, or one JSON object a row.
+pub fn run(options: &BenchOptions, report: &Report) -> Outcome {
+    let temporary;
+    let folder = match &options.data {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)?;
+            std::path::absolute(folder)?
+        }
+        None => {
+            temporary = tempfile::tempdir()?;
+            temporary.path().to_owned()
+        }
+    };
+    let plan = Plan::new(options, &folder);
+    let mut rows = Rows::new(report);
+    let subjects = match options.subjects.as_slice() {
+        [] => Subject::value_variants(),
+        named => named,
+    };
+    for subject in subjects {
+        match subject {
+            Subject::Archive => archive::measure(&plan, &mut rows)?,
+        }
+    }
+    rows.finish()
+}
