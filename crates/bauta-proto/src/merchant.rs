@@ -7,7 +7,7 @@ use crate::{
     account::PayeeOpening,
     codec::{Message, Signed},
     commit::Commit,
-    ids::{AccountId, CiphertextRoot, HashLock, MerchantId, PlaintextRoot},
+    ids::{AccountId, BankId, CiphertextRoot, HashLock, MerchantId, PlaintextRoot},
     lock::Lock,
     money::Money,
     offer::{Mode, Offer, OrderReply, OrderRequest, Suite, Terms},
@@ -91,6 +91,25 @@ impl SaleSecrets {
             terms_salt: derive(b"terms"),
         }
     }
+
+    /// What opens the payee commitment of the sale's offer.
+    #[must_use]
+    pub fn payee(&self, bank: BankId, account: AccountId) -> PayeeOpening {
+        PayeeOpening {
+            bank,
+            account,
+            salt: *self.payee_salt.expose(),
+        }
+    }
+
+    /// The terms as this sale's offer binds them: a good's terms with the sale's salt.
+    #[must_use]
+    pub fn terms(&self, terms: &Terms) -> Terms {
+        Terms {
+            salt: *self.terms_salt.expose(),
+            ..terms.clone()
+        }
+    }
 }
 
 /// Who sells, and where it is paid.
@@ -124,15 +143,8 @@ pub fn compose_offer(
 ) -> ComposedOffer {
     let secrets = SaleSecrets::derive(seller.sale_secret, order, now);
     let hash_lock = HashLock(hash::sha256(&[secrets.preimage.expose()]));
-    let payee = PayeeOpening {
-        bank: order.bank,
-        account: seller.account,
-        salt: *secrets.payee_salt.expose(),
-    };
-    let terms = Terms {
-        salt: *secrets.terms_salt.expose(),
-        ..good.terms.clone()
-    };
+    let payee = secrets.payee(order.bank, seller.account);
+    let terms = secrets.terms(&good.terms);
     let offer = Offer {
         suite: Suite::One,
         mode: Mode::Fast,

@@ -1,0 +1,263 @@
+//! How an order goes from state to state: each step is one conditional statement, so that a repeat changes nothing.
+
+use bauta_proto::{
+    accept::AcceptRequest,
+    codec::{Message, Signed},
+    commit::Promise,
+    ids::{AccountId, Txid},
+    offer::{Offer, OrderRequest},
+    time::Timestamp,
+};
+use rusqlite::{Params, Transaction, params};
+
+use super::{
+    order::{Order, OrderState, Reason},
+    row::{self, integer},
+};
+use crate::sqlite::StoreError;
+
+/// An order with its answer, before it is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewOrder {
+    /// The order.
+    pub request: OrderRequest,
+    /// The offer that answers it.
+    pub offer: Signed<Offer>,
+    /// The account that is paid.
+    pub account: AccountId,
+    /// When it was answered.
+    pub answered_at: Timestamp,
+    /// Unpaid, it is kept until then.
+    pub keep_until: Timestamp,
+}
+
+/// What is done to one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MerchantCommand {
+    /// Writes an order and its answer; an order that is there already keeps its answer.
+    Offer(Box<NewOrder>),
+    /// Offered -> Accepted, or Sent at once: the lock and the acceptance, which have been checked.
+    Accept {
+        /// Lock and acceptance.
+        request: Box<AcceptRequest>,
+        /// When they came.
+        at: Timestamp,
+        /// Whether the preimage leaves as soon as this is on disk.
+        send: bool,
+    },
+    /// A step behind acceptance.
+    Step(Txid, Step),
+}
+
+/// A step of an order that has its lock. In a state that the step does not start from, it changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Accepted -> Sent: the preimage leaves as soon as this is on disk.
+    Send {
+        /// When.
+        at: Timestamp,
+    },
+    /// Sent or Unknown -> Promised: the log's promise, which has been checked.
+    Promise {
+        /// The promise.
+        promise: Box<Signed<Promise>>,
+        /// When to look for the receipt.
+        due_at: Timestamp,
+    },
+    /// Sent or Unknown -> Captured: the bank has the preimage.
+    Capture {
+        /// When it was confirmed.
+        at: Timestamp,
+    },
+    /// Promised -> Logged: the receipt, which has been checked.
+    Log {
+        /// The tlog-proof as text.
+        receipt: Vec<u8>,
+        /// When to claim.
+        due_at: Timestamp,
+    },
+    /// Promised -> Unknown: the log has something else where it promised the leaf.
+    BreakPromise {
+        /// The checkpoint that contradicts the promise, as text.
+        evidence: Vec<u8>,
+        /// When to ask the bank.
+        due_at: Timestamp,
+    },
+    /// Sent -> Unknown: the expiry passed without an answer.
+    Lose {
+        /// When to ask.
+        due_at: Timestamp,
+    },
+    /// Promised, Captured or Logged -> Claimed: the bank has credited the account.
+    Claim {
+        /// When.
+        at: Timestamp,
+    },
+    /// Any state with a lock but Claimed -> Failed.
+    Fail {
+        /// Why.
+        reason: Reason,
+        /// When.
+        at: Timestamp,
+    },
+    /// Same state: its owner tried without success and comes again later.
+    Defer {
+        /// The state that is meant.
+        state: OrderState,
+        /// What hinders it; none leaves what was known.
+        reason: Option<Reason>,
+        /// When to come again.
+        due_at: Timestamp,
+    },
+}
+
+/// A step is refused; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MerchantRefusal {
+    /// No such offer is on record.
+    #[error("the shop made no such offer")]
+    UnknownOffer,
+    /// Another lock pays for the offer.
+    #[error("another lock pays for this offer")]
+    OtherLock,
+    /// Too many offers wait to be paid.
+    #[error("too many offers wait to be paid")]
+    TooManyOffers,
+}
+
+/// Takes one step; the order as it is afterwards.
+pub(super) fn apply(
+    transaction: &Transaction<'_>,
+    command: &MerchantCommand,
+) -> Result<Result<Order, MerchantRefusal>, StoreError> {
+    match command {
+        MerchantCommand::Offer(new) => {
+            row::insert(transaction, new)?;
+            let order = row::by_order_id(transaction, &new.request.id())?;
+            Ok(order.ok_or(MerchantRefusal::UnknownOffer))
+        }
+        MerchantCommand::Accept { request, at, send } => accept(transaction, request, *at, *send),
+        MerchantCommand::Step(txid, step) => {
+            take(transaction, *txid, step)?;
+            let order = row::by_txid(transaction, *txid)?;
+            Ok(order.ok_or(MerchantRefusal::UnknownOffer))
+        }
+    }
+}
+
+fn accept(
+    transaction: &Transaction<'_>,
+    request: &AcceptRequest,
+    at: Timestamp,
+    send: bool,
+) -> Result<Result<Order, MerchantRefusal>, StoreError> {
+    let txid = request.accept.body.txid;
+    let state = if send {
+        OrderState::Sent
+    } else {
+        OrderState::Accepted
+    };
+    execute(
+        transaction,
+        "UPDATE sale SET state = ?2, due_at = ?3, accept = ?4, accepted_at = ?3, \
+         sent_at = CASE WHEN ?2 = 3 THEN ?3 END WHERE txid = ?1 AND state = 1",
+        params![
+            txid.as_bytes(),
+            state as u8,
+            integer(at.0),
+            request.to_bytes()
+        ],
+    )?;
+    let Some(order) = row::by_txid(transaction, txid)? else {
+        return Ok(Err(MerchantRefusal::UnknownOffer));
+    };
+    let lock = order.accept.as_ref().map(|accept| &accept.lock);
+    Ok(if lock == Some(&request.lock) {
+        Ok(order)
+    } else {
+        Err(MerchantRefusal::OtherLock)
+    })
+}
+
+/// One conditional statement for each step.
+fn take(transaction: &Transaction<'_>, txid: Txid, step: &Step) -> Result<(), StoreError> {
+    let txid = txid.as_bytes();
+    match step {
+        Step::Send { at } => execute(
+            transaction,
+            "UPDATE sale SET state = 3, sent_at = ?2, due_at = ?2, reason = NULL, attempts = 0 \
+             WHERE txid = ?1 AND state = 2",
+            params![txid, integer(at.0)],
+        ),
+        Step::Promise { promise, due_at } => execute(
+            transaction,
+            "UPDATE sale SET state = 5, promise = ?2, due_at = ?3, reason = NULL, attempts = 0 \
+             WHERE txid = ?1 AND state IN (3, 4) AND promise IS NULL",
+            params![txid, promise.to_bytes(), integer(due_at.0)],
+        ),
+        Step::Capture { at } => execute(
+            transaction,
+            "UPDATE sale SET state = 6, captured_at = ?2, due_at = ?2, reason = NULL, attempts = 0 \
+             WHERE txid = ?1 AND state IN (3, 4)",
+            params![txid, integer(at.0)],
+        ),
+        Step::Log { receipt, due_at } => execute(
+            transaction,
+            "UPDATE sale SET state = 7, receipt = ?2, due_at = ?3, reason = NULL, attempts = 0 \
+             WHERE txid = ?1 AND state = 5",
+            params![txid, receipt, integer(due_at.0)],
+        ),
+        Step::BreakPromise { evidence, due_at } => execute(
+            transaction,
+            "UPDATE sale SET state = 4, evidence = ?2, due_at = ?3, reason = ?4, attempts = 0 \
+             WHERE txid = ?1 AND state = 5",
+            params![
+                txid,
+                evidence,
+                integer(due_at.0),
+                Reason::BrokenPromise as u8
+            ],
+        ),
+        Step::Lose { due_at } => execute(
+            transaction,
+            "UPDATE sale SET state = 4, due_at = ?2, attempts = 0 WHERE txid = ?1 AND state = 3",
+            params![txid, integer(due_at.0)],
+        ),
+        Step::Claim { at } => execute(
+            transaction,
+            "UPDATE sale SET state = 8, ended_at = ?2, reason = NULL \
+             WHERE txid = ?1 AND state IN (5, 6, 7)",
+            params![txid, integer(at.0)],
+        ),
+        Step::Fail { reason, at } => execute(
+            transaction,
+            "UPDATE sale SET state = 9, ended_at = ?2, reason = ?3 \
+             WHERE txid = ?1 AND state BETWEEN 2 AND 7",
+            params![txid, integer(at.0), *reason as u8],
+        ),
+        Step::Defer {
+            state,
+            reason,
+            due_at,
+        } => execute(
+            transaction,
+            "UPDATE sale SET due_at = ?3, reason = coalesce(?4, reason), attempts = attempts + 1 \
+             WHERE txid = ?1 AND state = ?2",
+            params![
+                txid,
+                *state as u8,
+                integer(due_at.0),
+                reason.map(|reason| reason as u8)
+            ],
+        ),
+    }
+}
+
+fn execute(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    parameters: impl Params,
+) -> Result<(), StoreError> {
+    transaction.prepare_cached(sql)?.execute(parameters)?;
+    Ok(())
+}
