@@ -225,6 +225,21 @@ async fn a_handler_that_takes_too_long_is_overload() {
     assert_eq!(served.problem(request).await.kind, ProblemKind::Overloaded);
 }
 
+#[tokio::test]
+async fn a_download_may_take_longer_than_its_request() {
+    let standard = Standard::new("test").request_timeout(Duration::from_millis(50));
+    let pieces = async || {
+        let stream = futures_util::stream::unfold(0, async |sent| {
+            sleep(Duration::from_millis(40)).await;
+            (sent < 4).then_some((Ok::<_, std::io::Error>("piece "), sent + 1))
+        });
+        Body::from_stream(stream)
+    };
+    let router = standard.wrap(Router::new().route("/long", get(pieces)), || Ok(()));
+    let served = Served::start(&local(), router).await;
+    assert_eq!(served.text("/long").await, "piece ".repeat(4));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_arrive_is_a_timeout() {
     let (_sender, never) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
