@@ -67,6 +67,19 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// The kind in one word, for people and programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Credit => "credit",
+            Self::Withdrawal => "withdrawal",
+            Self::Locked => "locked",
+            Self::Released => "released",
+            Self::Claim => "claim",
+            Self::Payout => "payout",
+        }
+    }
+
     /// Whether the entry adds to the balance.
     #[must_use]
     pub const fn adds(self) -> bool {

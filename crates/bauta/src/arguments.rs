@@ -1,10 +1,16 @@
 //! The command line.
 
+use std::path::PathBuf;
+
+use bauta_server::config::Config;
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{
-    bench::BenchOptions, completions::CompletionsOptions, keygen::KeygenOptions,
-    wallet::WalletOptions,
+use crate::{
+    commands::{
+        bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions,
+        keygen::KeygenOptions, serve::ServeOptions, wallet::WalletOptions,
+    },
+    failure::{Failure, Outcome},
 };
 
 /// Sell, buy and deliver digital goods so that nobody learns who bought what, and nobody can cheat without proof.
@@ -79,10 +85,45 @@ impl ColorChoice {
 pub enum Command {
     /// Measure how fast the roles are on this machine
     Bench(BenchOptions),
+    /// Run the roles of a configuration file
+    Serve(ServeOptions),
     /// Make a role's key file
     Keygen(KeygenOptions),
+    /// Operate a bank: credit, list, freeze, export accounts
+    Bank(BankOptions),
     /// Hold coins, buy, open what was bought
     Wallet(Box<WalletOptions>),
     /// Print a completion script for a shell
     Completions(CompletionsOptions),
+}
+
+/// Which configuration an operator's command works on.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration that the role runs with
+    #[arg(
+        long,
+        short,
+        env = "BAUTA_CONFIG",
+        value_name = "FILE",
+        default_value = "bauta.toml",
+        global = true
+    )]
+    pub config: PathBuf,
+}
+
+impl ConfigFile {
+    /// Reads it.
+    pub fn load(&self) -> Outcome<Config> {
+        Config::load(&self.config).map_err(|error| {
+            Failure::from_error(&error)
+                .remedy("Write one with: bauta config init; name it with --config FILE.")
+        })
+    }
+
+    /// The file is there, but not this role in it.
+    pub fn lacks(&self, role: &str) -> Failure {
+        Failure::local(format!("{} configures no {role}", self.config.display()))
+            .remedy("Name the role's own configuration with --config FILE.")
+    }
 }

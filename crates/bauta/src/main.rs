@@ -23,6 +23,8 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Bench(options) => commands::bench::run(&options, &report),
         Command::Keygen(options) => commands::keygen::run(options, &report),
+        Command::Serve(options) => commands::serve::run(options, &report),
+        Command::Bank(options) => commands::bank::run(options, &report),
         Command::Wallet(options) => commands::wallet::run(*options, &report),
         Command::Completions(options) => commands::completions::run(&options, &report),
     };

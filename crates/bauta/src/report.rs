@@ -116,7 +116,8 @@ impl Report {
     }
 }
 
-fn print_line(text: &str) -> Outcome {
+/// Prints a line on standard output.
+pub fn print_line(text: &str) -> Outcome {
     let mut out = anstream::stdout().lock();
     let text = text.trim_end_matches('\n');
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
