@@ -115,6 +115,13 @@ impl<T: Transport> Wallet<T> {
             Branch::Unscanned => self.scan(&bank).await?,
             Branch::Device(_) => 0,
         };
+        if restored_coins > 0 {
+            // The coins move to this wallet's own branch, which is thereby in use for every later restore.
+            match self.refresh().await {
+                Err(error) if !error.is_temporary() => return Err(error),
+                _ => {}
+            }
+        }
         let mut report = self.bank_report(&bank)?;
         report.unlogged = published.unlogged;
         report.restored_coins = restored_coins;

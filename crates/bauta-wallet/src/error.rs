@@ -150,6 +150,9 @@ pub enum WalletError {
     /// The purchase has no goods (yet).
     #[error("the purchase has not been delivered")]
     NotDelivered,
+    /// The purchase cannot be cancelled any more.
+    #[error("money has been asked for already; the purchase ends in goods or money")]
+    TooLate,
     /// The goods are not what was sold.
     #[error("the goods are defective: {0}")]
     Defective(Defect),
@@ -269,7 +272,7 @@ impl WalletError {
             Self::Defective(_) => {
                 "Keep the wallet's folder: offer, receipt and ciphertext in it are the evidence."
             }
-            Self::NotDelivered => "Run resume: it ends in goods or money.",
+            Self::NotDelivered | Self::TooLate => "Run resume: it ends in goods or money.",
             Self::DestinationExists => "Choose another name, or allow overwriting.",
             Self::DownloadLost => "Run resume: the file is fetched again.",
             _ => "Correct what the message says and try again.",

@@ -38,8 +38,8 @@ struct Chain {
 impl<T: Transport> Wallet<T> {
     /// Looks through the branches of all devices, keeps what coins still hold, and settles on the first unused branch.
     ///
-    /// Branch 0 belongs to the device that made the words, so that a restored wallet never uses it. When coins were found
-    /// they are moved to the new branch by an exchange, as far as that is possible now: the branch is then visibly in use.
+    /// Branch 0 belongs to the device that made the words, so that a restored wallet never uses it. A branch is in use from
+    /// its first coin on: two wallets that were restored from the same words before either had one share a branch.
     pub(crate) async fn scan(&mut self, bank: &Bank) -> Result<usize> {
         let keysets = self.keysets(bank.bank)?;
         let keysets: Vec<Keyset> = keysets

@@ -86,10 +86,10 @@ impl<T: Transport> Wallet<T> {
         let catalogue = self.catalogue(&shop_url).await?;
         let listing = find_listing(&catalogue, good)?;
         let price = listed_price(listing)?;
-        if let Some(price_max) = options.price_max {
-            if price_max.currency != price.currency || price.amount > price_max.amount {
-                return Err(WalletError::PriceAbove { price, price_max });
-            }
+        if let Some(price_max) = options.price_max
+            && (price_max.currency != price.currency || price.amount > price_max.amount)
+        {
+            return Err(WalletError::PriceAbove { price, price_max });
         }
         let bank = self.paying_bank(&catalogue, price, options).await?;
         let order = self.compose_order(

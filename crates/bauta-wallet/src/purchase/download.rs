@@ -66,7 +66,7 @@ impl Download<'_> {
     async fn ask<T: Transport>(&self, transport: &T, from: u64) -> Result<Response<T::Body>> {
         let root = self.root.hex();
         let path = format!("{}{root}", merchant::CIPHERTEXT_PATH);
-        let resume = (from > 0).then(|| Resume {
+        let resume = (from > 0).then_some(Resume {
             from,
             entity_tag: root,
         });

@@ -17,7 +17,7 @@ use bauta_proto::{
 use rand_core::Rng;
 
 use super::{
-    Accepting, Locking, Offered, Ordering, PayerKind, Purchase, Stage,
+    Accepting, Locking, Offered, Ordering, PayerKind, Purchase, PurchaseId, Stage,
     download::{Download, Outcome},
 };
 use crate::{
@@ -33,6 +33,8 @@ const ATTEMPTS_MAX: u8 = 5;
 /// How old a log's latest checkpoint may be before money is locked under it: then either the log stands still or this
 /// machine's clock is ahead, and both are reasons not to lock.
 const CHECKPOINT_AGE_MAX: Seconds = Seconds(600);
+/// How long after the expiry of a lock that the bank got wrong its coins are asked about.
+const BAD_LOCK_GRACE: Seconds = Seconds(60);
 /// An offer must stand for this much longer when money is locked for it.
 const OFFER_MARGIN: Seconds = Seconds(2);
 
@@ -90,11 +92,30 @@ impl<T: Transport> Wallet<T> {
     /// Ends a purchase before anything was locked, for a reason.
     fn refuse(&mut self, mut purchase: Purchase, reason: WalletError) -> Result<Progress> {
         purchase.trouble = reason.to_string();
-        purchase.stage = Stage::Refused;
-        let mut batch = Batch::new();
-        batch.put(&purchase);
-        self.commit(Write::Ended, batch)?;
+        self.commit_refused(purchase, Batch::new())?;
         Err(reason)
+    }
+
+    fn commit_refused(&mut self, mut purchase: Purchase, mut batch: Batch) -> Result<()> {
+        purchase.stage = Stage::Refused;
+        batch.put(&purchase);
+        self.commit(Write::Ended, batch)
+    }
+
+    /// Gives up a purchase for which no money has been locked or asked for.
+    ///
+    /// # Errors
+    /// [`WalletError::TooLate`] when it goes further than that.
+    pub fn cancel(&mut self, id: PurchaseId) -> Result<()> {
+        let mut purchase = self.purchase(id)?;
+        match purchase.stage {
+            Stage::Ordering(_) | Stage::Offered(_) | Stage::Downloaded(_) => {
+                "cancelled by the owner".clone_into(&mut purchase.trouble);
+                self.commit_refused(purchase, Batch::new())
+            }
+            Stage::Refused => Ok(()),
+            _ => Err(WalletError::TooLate),
+        }
     }
 
     async fn order(&mut self, purchase: Purchase, ordering: Ordering) -> Result<Progress> {
@@ -161,13 +182,24 @@ impl<T: Transport> Wallet<T> {
         outcome
     }
 
-    /// Composes the lock request and writes it down, with what it spends.
     async fn prepare_lock(&mut self, purchase: Purchase, offered: Offered) -> Result<Progress> {
-        let opened = offered.opened();
-        let offer = opened.offer();
-        if offer.offer_until < self.now().plus(OFFER_MARGIN) {
+        if offered.reply.offer.body.offer_until < self.now().plus(OFFER_MARGIN) {
             return self.order_again(purchase, &offered);
         }
+        match self.write_lock_request(purchase.clone(), offered).await {
+            Err(error) if ends_purchase(&error) => self.refuse(purchase, error),
+            outcome => outcome,
+        }
+    }
+
+    /// Composes the lock request and writes it down, with what it spends.
+    async fn write_lock_request(
+        &mut self,
+        purchase: Purchase,
+        offered: Offered,
+    ) -> Result<Progress> {
+        let opened = offered.opened();
+        let offer = opened.offer();
         let bank = self.scanned_bank(purchase.bank).await?;
         let (checkpoint, edge) = self.checked_clock(&bank).await?;
         let expiry = lock_expiry(&purchase, &opened, self.now())?;
@@ -247,7 +279,12 @@ impl<T: Transport> Wallet<T> {
             .call::<bank_endpoints::LockValue>(Send::Lock, &bank.url, &locking.request)
             .await;
         match reply {
-            Ok(reply) => self.take_lock(purchase, locking, reply),
+            Ok(reply) => match self.take_lock(purchase.clone(), locking.clone(), reply) {
+                Err(error) if is_banks_fault(&error) => {
+                    self.bad_lock(purchase, &locking, error).await
+                }
+                outcome => outcome,
+            },
             Err(error @ CallError::Refused(_)) if !error.is_temporary() => {
                 self.lock_refused(purchase, &locking, error).await
             }
@@ -277,6 +314,29 @@ impl<T: Transport> Wallet<T> {
         self.advance(purchase, stage, Write::Lock, batch)
     }
 
+    /// The bank's answer is wrong. The merchant never sees this lock, so that the money returns after its expiry; until
+    /// then the same answer can be had again, as evidence.
+    async fn bad_lock(
+        &mut self,
+        mut purchase: Purchase,
+        locking: &Locking,
+        error: WalletError,
+    ) -> Result<Progress> {
+        if self.now() <= locking.request.body.expiry.plus(BAD_LOCK_GRACE) {
+            return Err(error);
+        }
+        let bank = purchase.bank;
+        let mut batch = Batch::new();
+        for mut coin in self.paying_coins(&purchase)? {
+            coin.state = CoinUse::Unsure;
+            batch.put(&coin);
+        }
+        purchase.trouble = error.to_string();
+        self.commit_refused(purchase, batch)?;
+        self.ask_unsure_coins(bank).await?;
+        Err(error)
+    }
+
     /// The bank did not lock, and says so: the coins are free again, once the bank has said what is on them.
     async fn lock_refused(
         &mut self,
@@ -297,9 +357,7 @@ impl<T: Transport> Wallet<T> {
         } else {
             let error = WalletError::Bank(error);
             purchase.trouble = error.to_string();
-            purchase.stage = Stage::Refused;
-            batch.put(&purchase);
-            self.commit(Write::Ended, batch)?;
+            self.commit_refused(purchase, batch)?;
             Err(error)
         };
         self.ask_unsure_coins(bank).await?;
@@ -352,6 +410,21 @@ pub(crate) fn waiting(now: Timestamp, span: Duration) -> Progress {
         again_at: now.plus(seconds),
         is_long: false,
     })
+}
+
+/// What does not pass by waiting, before anything is locked.
+const fn ends_purchase(error: &WalletError) -> bool {
+    matches!(
+        error,
+        WalletError::Insufficient { .. } | WalletError::Expiry { .. } | WalletError::Amount
+    )
+}
+
+const fn is_banks_fault(error: &WalletError) -> bool {
+    matches!(
+        error,
+        WalletError::BadIssue | WalletError::BankAnswer | WalletError::Lock(_)
+    )
 }
 
 /// Refusals that other coins, a newer keyset or a newer expiry get around.
