@@ -191,7 +191,10 @@ async fn a_head_at_the_limit_is_taken_and_a_longer_one_is_not() {
 #[tokio::test]
 async fn more_requests_than_the_limit_are_overload_and_health_is_still_told() {
     let gate = Arc::new(Semaphore::new(0));
-    let standard = Standard::new("test").requests_max(2);
+    // A request that is let in waits longer than the client does.
+    let standard = Standard::new("test")
+        .requests_max(2)
+        .request_timeout(Duration::from_secs(600));
     let router = standard.wrap(role(Arc::clone(&gate)), || Ok(()));
     let served = Served::start(&local(), router).await;
     let wait = || {
