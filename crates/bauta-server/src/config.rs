@@ -3,6 +3,7 @@
 //! Relative paths in the file count from the file's own folder, so that a folder with everything of a role can be moved.
 
 mod load;
+mod policy_source;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -13,14 +14,12 @@ use std::{
 };
 
 pub use load::{CONFIG_BYTES_MAX, ConfigError, Position};
+pub use policy_source::{PolicySource, PolicySourceError};
 use serde::Deserialize;
 pub use template::{RoleName, template};
 use tracing::level_filters::LevelFilter;
 
-use crate::roles::{
-    archive::ArchiveConfig,
-    bank::{BankConfig, PolicySource},
-};
+use crate::roles::{archive::ArchiveConfig, bank::BankConfig};
 
 /// Everything that one process plays.
 #[derive(Clone, Debug, Deserialize)]

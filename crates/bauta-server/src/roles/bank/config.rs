@@ -1,17 +1,16 @@
 //! The bank's part of the configuration file.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use bauta_proto::{
     limits::{DISPUTE_WINDOW_MAX, KEYSET_KEYS_MAX, LOCK_SPAN_MAX, LOCK_SPAN_MIN},
-    log::policy::{Policy, PolicyTextError},
     money::Currency,
     time::Seconds,
 };
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::keysets::Schedule;
-use crate::config::HttpConfig;
+use crate::config::{HttpConfig, PolicySource};
 
 /// Bounds of each span that is configured in days.
 const DAYS: std::ops::RangeInclusive<u32> = 1..=3_650;
@@ -66,22 +65,6 @@ pub struct BankConfig {
     pub batch_max: usize,
 }
 
-/// Where a policy's text is: in a file, or here.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct PolicySource(pub String);
-
-/// Why there is no policy.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicySourceError {
-    /// The file cannot be read.
-    #[error("the file of the log policy cannot be read")]
-    File(#[from] io::Error),
-    /// The text is not a policy.
-    #[error("the log policy is not understood")]
-    Text(#[from] PolicyTextError),
-}
-
 /// Which setting is out of bounds. The operator is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BankConfigError {
@@ -113,19 +96,6 @@ pub enum BankConfigError {
     /// The size of a batch.
     #[error("batch_max must be between 1 and 65536")]
     Batch,
-}
-
-impl PolicySource {
-    /// Reads and checks the policy.
-    ///
-    /// # Errors
-    /// [`PolicySourceError`].
-    pub fn load(&self) -> Result<Policy, PolicySourceError> {
-        if self.0.trim_end().contains('\n') {
-            return Ok(self.0.parse()?);
-        }
-        Ok(std::fs::read_to_string(self.0.trim())?.parse()?)
-    }
 }
 
 impl BankConfig {

@@ -32,12 +32,12 @@ use bauta_store::{
 };
 use tokio::sync::watch;
 
-pub use config::{BankConfig, BankConfigError, PolicySource, PolicySourceError};
+pub use config::{BankConfig, BankConfigError};
 pub use follow::{FollowError, Followed};
 pub use jobs::{JobError, LoggingError};
 pub use keysets::{IssueSpan, KeysDiffer, PlannedKeyset, Schedule};
 
-use crate::{batch::Writer, keys::RoleSeed, work::World};
+use crate::{batch::Writer, config::PolicySourceError, keys::RoleSeed, work::World};
 use keysets::Keysets;
 use readers::Readers;
 
