@@ -2,6 +2,8 @@
 //!
 //! Every command was checked before: form, keys, times. The store decides only what depends on its rows.
 
+use std::fmt;
+
 use bauta_crypto::{
     blind::{BlindSignature, BlindedMessage},
     merkle::Frontier,
@@ -21,7 +23,7 @@ use bauta_proto::{
 pub struct KeysetNumber(pub i64);
 
 /// Money that the operator books in or out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Operation {
     /// The payment's name outside, such as a bank transfer's; a repeat of it is booked once.
     pub reference: String,
@@ -34,7 +36,7 @@ pub struct Operation {
 }
 
 /// A keyset to be kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewKeyset {
     /// The record under the bank's signature.
     pub record: Signed<Keyset>,
@@ -43,7 +45,7 @@ pub struct NewKeyset {
 }
 
 /// A coin's checked consent to give `spend.amount`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CoinSpend {
     /// The keyset that signed the coin.
     pub keyset: KeysetNumber,
@@ -54,7 +56,7 @@ pub struct CoinSpend {
 }
 
 /// An output and the signature that it gets, if the command is done.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SignedOutput {
     /// The keyset that signs.
     pub keyset: KeysetNumber,
@@ -67,7 +69,7 @@ pub struct SignedOutput {
 }
 
 /// Account money for coins.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Withdrawal {
     /// The request's name.
     pub request: RequestId,
@@ -82,7 +84,7 @@ pub struct Withdrawal {
 }
 
 /// Coins for coins of the same value.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Exchange {
     /// The request's name.
     pub request: RequestId,
@@ -95,7 +97,7 @@ pub struct Exchange {
 }
 
 /// Who pays for a lock.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum LockPayer {
     /// Coins; the price is taken from them in this order, the rest is change.
     Coins(Vec<CoinSpend>),
@@ -104,7 +106,7 @@ pub enum LockPayer {
 }
 
 /// Value to be held under a hash and an expiry.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewLock {
     /// The request's name.
     pub request: RequestId,
@@ -131,7 +133,7 @@ pub struct NewLock {
 }
 
 /// A step along the log: what was read and what follows from it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LogAdvance {
     /// The size at which the reading began; the step is refused when the store stands elsewhere.
     pub from_size: u64,
@@ -150,7 +152,7 @@ pub struct LogAdvance {
 }
 
 /// A payee's claim whose opening was checked to be of `payee`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CheckedClaim {
     /// The lock.
     pub lock_tag: LockTag,
@@ -165,7 +167,7 @@ pub struct CheckedClaim {
 }
 
 /// One thing to be done, wholly or not at all.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum BankCommand {
     /// Money came in for an account, which is opened if it is new.
     Credit(Operation),
@@ -217,7 +219,7 @@ pub enum BankCommand {
 }
 
 /// What was done, now or by an earlier repeat of the same request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Done {
     /// It stands in the books.
     Booked,
@@ -299,6 +301,46 @@ pub enum Refusal {
     /// The log was read from another position.
     #[error("the log has been read from another position")]
     LogMoved,
+}
+
+/// Commands hold references, amounts and preimages: none of them is for a log.
+macro_rules! opaque_debug {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+pub(super) use opaque_debug;
+opaque_debug!(
+    Operation,
+    NewKeyset,
+    CoinSpend,
+    SignedOutput,
+    Withdrawal,
+    Exchange,
+    LockPayer,
+    NewLock,
+    LogAdvance,
+    CheckedClaim,
+    BankCommand
+);
+
+impl fmt::Debug for Done {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Booked => "Booked",
+            Self::Keyset(_) => "Keyset(..)",
+            Self::Issued(_) => "Issued(..)",
+            Self::Locked(_) => "Locked(..)",
+            Self::Captured(_) => "Captured(..)",
+            Self::Released => "Released",
+            Self::Claimed(outcome) => return write!(formatter, "Claimed({outcome:?})"),
+            Self::Advanced { .. } => "Advanced(..)",
+        })
+    }
 }
 
 /// The outcome of one command.

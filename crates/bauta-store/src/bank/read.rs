@@ -1,6 +1,6 @@
 //! Reading beside the writer: what requests, jobs and the operator ask of the rows.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use bauta_crypto::{
     blind::{BlindSignature, BlindedMessage},
@@ -22,7 +22,7 @@ use rusqlite::{Row, params};
 use super::{
     audit::{self, Audit},
     coins, column,
-    command::{KeysetNumber, value},
+    command::{KeysetNumber, opaque_debug, value},
     locks,
 };
 use crate::{StoreError, sqlite::Database};
@@ -49,7 +49,7 @@ pub struct KeysetRow {
 }
 
 /// A lock as its payee may ask about it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LockRow {
     /// Where its value is.
     pub state: LockState,
@@ -62,6 +62,8 @@ pub struct LockRow {
     /// The preimage as far as the bank knows it, also while it waits for a receipt.
     pub preimage: Option<[u8; 32]>,
 }
+
+opaque_debug!(LockRow);
 
 /// An undecided lock, for the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,8 @@ mod jobs;
 mod keysets;
 pub mod operator;
 mod readers;
+#[cfg(test)]
+mod tests;
 
 use std::{io, sync::Arc, time::Duration};
 
