@@ -46,8 +46,11 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(!is_good))
 }
 
-/// The root of the workspace, wherever the command is typed.
+/// The root of the workspace, wherever the command is typed. Cargo says at run time where the source is now; where it
+/// was when this program was built may be another copy.
 fn workspace() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here =
+        env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = Path::new(&here);
     here.parent().unwrap_or(here).to_owned()
 }
