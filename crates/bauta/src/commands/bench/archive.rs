@@ -1,19 +1,16 @@
 //! The archive: durable commits with their promises.
 
-use std::net::SocketAddr;
-
 use bauta_crypto::{hash, secret::Secret, sign::SigningKey};
 use bauta_io::{SystemClock, SystemRng};
 use bauta_proto::{
     codec::Message,
     commit::Commit,
-    ids::{BankId, HashLock, PayeeCommitment, PolicyId, Serial},
+    ids::{HashLock, PayeeCommitment, PolicyId, Serial},
     lock::{Lock, LockPrivate, LockPublic},
-    money::{Amount, Currency},
+    money::Amount,
     time::{Clock, Seconds, Timestamp},
     transport::archive::SubmitCommit,
 };
-use bauta_server::keys::RoleSeed;
 use rayon::prelude::*;
 
 use super::{
@@ -22,8 +19,9 @@ use super::{
     load::{Prepared, drive_requests},
     process::{Cores, Process, free_address},
     row::{Row, Rows},
+    setting::{archive_config, currency},
 };
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 
 /// More than any archive takes in a second on two cores.
 const PER_SECOND_MAX: usize = 40_000;
@@ -36,7 +34,7 @@ pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
     let folder = plan.folder("archive")?;
     let bank = SigningKey::from_seed(&Secret::generate(&mut SystemRng::new()));
     let address = free_address()?;
-    let config = config(&folder, address, bank.verifying_key().into())?;
+    let config = archive_config(&folder, address, bank.verifying_key().into())?;
     let archive = Process::serve("archive", &folder, &config, address, Cores::All)?;
     rows.say("archive: preparing commits");
     let requests = commits(&bank, plan.requests(PER_SECOND_MAX));
@@ -52,19 +50,6 @@ pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
     let floor_us = floor.verify + floor.sign;
     let row = Row::new("commit", &measured, floor_us, &["archive"]);
     rows.add(row.wanted("15000/s, p99 < 100 ms"))
-}
-
-/// The configuration of an archive that takes the locks of one bank; makes its key.
-pub fn config(folder: &std::path::Path, address: SocketAddr, bank: BankId) -> Outcome<String> {
-    let key_file = folder.join("archive.key");
-    let stored = RoleSeed::generate(&mut SystemRng::new()).store(&key_file);
-    stored.map_err(|error| Failure::from_error(&error))?;
-    let data = folder.join("archive");
-    Ok(format!(
-        "[archive]\nhttp = {{ listen = \"{address}\" }}\ndata = {data:?}\nkey_file = {key_file:?}\n\
-         origin = \"bench.invalid/log\"\nbanks = [\"{}\"]\n",
-        bank.hex()
-    ))
 }
 
 /// Commits of as many locks, on every core.
@@ -86,9 +71,8 @@ fn commit(bank: &SigningKey, index: usize, expiry: Timestamp) -> Commit {
         expiry,
         log_policy: PolicyId([3; 32]),
     };
-    let currency = Currency::from_code("EUR").expect("a currency of ISO 4217");
     let private = LockPrivate {
-        amount: Amount::power_of_two(0).expect("one").of(currency),
+        amount: Amount::power_of_two(0).expect("one").of(currency()),
         payee: PayeeCommitment([4; 32]),
         dispute_until: expiry,
         settle_until: expiry,

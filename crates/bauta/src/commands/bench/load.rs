@@ -75,10 +75,21 @@ impl Connection {
     pub async fn post(&mut self, prepared: &Prepared) -> Outcome<Bytes> {
         let media_type = HeaderValue::from_static(prepared.media_type);
         let request = Request::post(Uri::from_static(prepared.path))
-            .header(HOST, self.host.clone())
             .header(CONTENT_TYPE, media_type)
-            .body(Full::new(prepared.body.clone()))
-            .expect("the parts of the request are valid");
+            .body(Full::new(prepared.body.clone()));
+        self.send(request.expect("the parts of the request are valid"))
+            .await
+    }
+
+    /// Fetches what is at a path.
+    pub async fn get(&mut self, path: &'static str) -> Outcome<Bytes> {
+        let request = Request::get(Uri::from_static(path)).body(Full::default());
+        self.send(request.expect("the parts of the request are valid"))
+            .await
+    }
+
+    async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Outcome<Bytes> {
+        request.headers_mut().insert(HOST, self.host.clone());
         let broken = |error: hyper::Error| Failure::from_error(&error);
         self.sender.ready().await.map_err(broken)?;
         let answer = self.sender.send_request(request).await.map_err(broken)?;

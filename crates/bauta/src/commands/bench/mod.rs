@@ -6,10 +6,14 @@
 //! on a fast machine and on a slow one.
 
 mod archive;
+mod bank;
+mod coins;
 mod floor;
 mod load;
+mod preload;
 mod process;
 mod row;
+mod setting;
 
 use std::{
     path::{Path, PathBuf},
@@ -45,6 +49,9 @@ pub struct BenchOptions {
     /// Two seconds each and small sets: for a first look
     #[arg(long)]
     pub quick: bool,
+    /// Spent coins that the bank's store gets for the second measurement of locks; each takes about 250 bytes of disk
+    #[arg(long, value_name = "COINS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub preload: Option<u64>,
     /// Keep stores and files in this empty or new folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -53,6 +60,8 @@ pub struct BenchOptions {
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
+    /// Coins for coins, and locks, by a bank on one core
+    Bank,
     /// Durable commits to the log, with their promises
     Archive,
 }
@@ -62,12 +71,15 @@ struct Plan {
     folder: PathBuf,
     limit: Duration,
     connections: Option<usize>,
+    preload: u64,
 }
 
 impl Plan {
     fn new(options: &BenchOptions, folder: &Path) -> Self {
         let seconds = if options.quick { 2 } else { options.seconds };
+        let preload = if options.quick { 100_000 } else { 1_000_000 };
         Self {
+            preload: options.preload.unwrap_or(preload),
             folder: folder.to_owned(),
             limit: Duration::from_secs(seconds),
             connections: options.connections.and_then(|n| usize::try_from(n).ok()),
@@ -117,6 +129,7 @@ pub fn run(options: &BenchOptions, report: &Report) -> Outcome {
     };
     for subject in subjects {
         match subject {
+            Subject::Bank => bank::measure(&plan, &mut rows)?,
             Subject::Archive => archive::measure(&plan, &mut rows)?,
         }
     }

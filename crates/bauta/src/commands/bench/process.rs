@@ -126,6 +126,54 @@ impl Drop for Process {
     }
 }
 
+/// While it lives, this process leaves the first core to the role that is measured there, if there are others.
+pub struct Aside {
+    cores: Vec<String>,
+}
+
+impl Aside {
+    /// Steps aside.
+    pub fn step() -> Self {
+        let cores = allowed_cores();
+        if let [_first, others @ ..] = cores.as_slice()
+            && !others.is_empty()
+        {
+            keep_to(others);
+        }
+        Self { cores }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        keep_to(&self.cores);
+    }
+}
+
+/// Holds all threads of this process to these cores; without `taskset` they stay where they are.
+fn keep_to(cores: &[String]) {
+    let mut command = Command::new("taskset");
+    command.args(["--all-tasks", "--pid", "--cpu-list", &cores.join(",")]);
+    let _as_before = command.arg(std::process::id().to_string()).output();
+}
+
+/// The cores that this process may use, by proc(5)'s `Cpus_allowed_list`.
+fn allowed_cores() -> Vec<String> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    core_numbers(list.unwrap_or_default())
+}
+
+/// `0-2,5` is 0, 1, 2, 5.
+fn core_numbers(list: &str) -> Vec<String> {
+    let spans = list.trim().split(',').filter_map(|span| {
+        let (first, last) = span.split_once('-').unwrap_or((span, span));
+        Some(first.parse::<u32>().ok()?..=last.parse().ok()?)
+    });
+    spans.flatten().map(|core| core.to_string()).collect()
+}
+
 /// An address on this machine with a port that is free now.
 pub fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
@@ -135,10 +183,11 @@ pub fn free_address() -> Outcome<SocketAddr> {
 /// have one thread each.
 fn program(cores: Cores) -> Outcome<Command> {
     let program = std::env::current_exe()?;
-    let mut command = match cores {
-        Cores::One if has_taskset() => {
+    let first = allowed_cores().into_iter().next();
+    let mut command = match (cores, first) {
+        (Cores::One, Some(first)) if has_taskset() => {
             let mut command = Command::new("taskset");
-            command.args(["--cpu-list", "0"]).arg(program);
+            command.args(["--cpu-list", &first]).arg(program);
             command
         }
         _ => Command::new(program),
@@ -185,6 +234,12 @@ mod tests {
         let stat = "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 700 30 0 0";
         assert_eq!(cpu_ticks(stat), Some(730));
         assert_eq!(cpu_ticks("42 (cut"), None);
+    }
+
+    #[test]
+    fn cores_are_read_from_spans_and_single_numbers() {
+        assert_eq!(core_numbers("\t0-2,5\n"), ["0", "1", "2", "5"]);
+        assert!(core_numbers("").is_empty());
     }
 
     #[test]

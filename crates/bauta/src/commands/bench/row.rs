@@ -82,13 +82,18 @@ impl Row {
 pub struct Rows<'a> {
     report: &'a Report,
     rows: Vec<Row>,
+    notes: Vec<String>,
 }
 
 impl<'a> Rows<'a> {
     /// No rows yet.
-    pub const fn new(report: &'a Report) -> Self {
-        let rows = Vec::new();
-        Self { report, rows }
+    pub fn new(report: &'a Report) -> Self {
+        let (rows, notes) = (Vec::new(), Vec::new());
+        Self {
+            report,
+            rows,
+            notes,
+        }
     }
 
     /// Says what is being done now.
@@ -105,13 +110,19 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// Adds a sentence below the table.
+    pub fn note(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
     /// Shows the table.
     pub fn finish(self) -> Outcome {
         if self.report.is_json() {
             return Ok(());
         }
         self.report.result(&self.rows, |rows| {
-            format!("{}\n{}", measurements(rows), processes(rows))
+            let notes = self.notes.join("\n");
+            format!("{}\n{}\n{notes}", measurements(rows), processes(rows))
         })
     }
 }
