@@ -113,6 +113,9 @@ pub struct Problem {
     pub proof: Option<Vec<u8>>,
 }
 
+/// Longest detail that is kept of a document, in characters.
+const DETAIL_CHARACTERS_MAX: usize = 500;
+
 /// RFC 9457 members, and ours.
 #[derive(Serialize, Deserialize)]
 struct Document {
@@ -193,10 +196,16 @@ impl Problem {
         };
         Some(Self {
             kind: *kind,
-            detail: document.detail,
+            detail: document.detail.as_deref().map(printable),
             proof,
         })
     }
+}
+
+/// Somebody else's words, without what could steer a terminal or fill a screen.
+fn printable(detail: &str) -> String {
+    let visible = detail.chars().filter(|c| !c.is_control());
+    visible.take(DETAIL_CHARACTERS_MAX).collect()
 }
 
 impl From<ProblemKind> for Problem {
@@ -240,6 +249,13 @@ mod tests {
             None
         );
         assert_eq!(Problem::from_json(b"{}"), None);
+    }
+
+    #[test]
+    fn a_detail_cannot_steer_a_terminal() {
+        let problem = Problem::new(ProblemKind::Internal).detail("a\u{1b}[2Jb\n");
+        let read = Problem::from_json(problem.to_json().as_bytes()).expect("a document");
+        assert_eq!(read.detail.as_deref(), Some("a[2Jb"));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use crate::{
     error::{Result, WalletError},
     holdings::is_ageing,
     key::{self, ProtectionKind},
-    observer::{Event, Send},
     purchase::Purchase,
     records::{Bank, Coin, CoinUse, Intent},
     wallet::Wallet,
@@ -95,7 +94,6 @@ impl<T: Transport> Wallet<T> {
         }
         checks.push(self.check_coins()?);
         checks.push(self.check_unfinished()?);
-        self.observe(Event::AfterSend(Send::Bank));
         Ok(checks)
     }
 
@@ -135,7 +133,7 @@ impl<T: Transport> Wallet<T> {
         let mut ageing = 0;
         for coin in &coins {
             let keyset = self.keyset(coin.bank, coin.slot.keyset)?;
-            ageing += usize::from(is_ageing(keyset.keyset(), now));
+            ageing += usize::from(is_ageing(&keyset, now));
         }
         let unsure = coins.iter().filter(|coin| coin.state == CoinUse::Unsure);
         let unsure = unsure.count();

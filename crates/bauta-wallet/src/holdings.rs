@@ -1,6 +1,6 @@
 //! What the wallet holds, what each part of it is waiting for, and keeping it fresh.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bauta_proto::{
     coin::{CoinName, CoinStateRequest, Keyset},
@@ -23,6 +23,9 @@ use crate::{
     store::Batch,
     wallet::Wallet,
 };
+
+/// A coin and its keyset.
+type Known = (Coin, Arc<Keyset>);
 
 /// What the wallet holds at one bank in one currency.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -82,10 +85,9 @@ impl<T: Transport> Wallet<T> {
     /// # Errors
     /// [`WalletError::Store`].
     pub fn balance(&self) -> Result<Vec<Balance>> {
-        let mut parts: BTreeMap<(BankId, Currency), Vec<(Coin, Keyset)>> = BTreeMap::new();
+        let mut parts: BTreeMap<(BankId, Currency), Vec<Known>> = BTreeMap::new();
         for coin in self.store.all::<Coin>()? {
             let keyset = self.keyset(coin.bank, coin.slot.keyset)?;
-            let keyset = keyset.published.keyset.body;
             let part = parts.entry((coin.bank, keyset.currency)).or_default();
             part.push((coin, keyset));
         }
@@ -100,19 +102,14 @@ impl<T: Transport> Wallet<T> {
             .collect()
     }
 
-    fn balance_of(
-        &self,
-        bank: BankId,
-        currency: Currency,
-        coins: &[(Coin, Keyset)],
-    ) -> Result<Balance> {
+    fn balance_of(&self, bank: BankId, currency: Currency, coins: &[Known]) -> Result<Balance> {
         let now = self.now();
-        let sum = |test: &dyn Fn(&(Coin, Keyset)) -> bool| {
+        let sum = |test: &dyn Fn(&Known) -> bool| {
             let chosen = coins.iter().filter(|coin| test(coin));
             Amount::sum(chosen.map(|(coin, _)| coin.remaining)).map(|sum| sum.of(currency))
         };
-        let is_available = |(coin, _): &(Coin, Keyset)| coin.state == CoinUse::Available;
-        let is_expiring = |entry: &(Coin, Keyset)| is_available(entry) && is_ageing(&entry.1, now);
+        let is_available = |(coin, _): &Known| coin.state == CoinUse::Available;
+        let is_expiring = |entry: &Known| is_available(entry) && is_ageing(&entry.1, now);
         let expiring = coins.iter().filter(|entry| is_expiring(entry));
         Ok(Balance {
             bank: bank.hex(),
@@ -130,7 +127,7 @@ impl<T: Transport> Wallet<T> {
         &self,
         bank: BankId,
         currency: Currency,
-        coins: &[(Coin, Keyset)],
+        coins: &[Known],
     ) -> Result<Vec<LockedMoney>> {
         let mut locked: BTreeMap<PurchaseId, Amount> = BTreeMap::new();
         for (coin, _) in coins {
@@ -198,9 +195,8 @@ impl<T: Transport> Wallet<T> {
                 continue;
             }
             let keyset = self.keyset(coin.bank, coin.slot.keyset)?;
-            let keyset = keyset.keyset();
             let is_own = bank.branch == Branch::Device(coin.slot.device);
-            let is_due = is_ageing(keyset, now) || coin.sequence > 0 || !is_own;
+            let is_due = is_ageing(&keyset, now) || coin.sequence > 0 || !is_own;
             if is_due && now < keyset.settle_until {
                 by_currency.entry(keyset.currency).or_default().push(coin);
             }
@@ -208,13 +204,29 @@ impl<T: Transport> Wallet<T> {
         Ok(by_currency)
     }
 
+    /// Exchanges coins of all keysets but the newest.
+    pub(crate) async fn refresh_older_coins(
+        &mut self,
+        bank: BankId,
+        currency: Currency,
+    ) -> Result<()> {
+        let bank = self.bank(bank)?;
+        let newest = self.issuing_keyset(&bank, currency).await?.keyset_id();
+        let mut coins = self.coins_of(bank.bank, currency)?;
+        coins.retain(|(coin, _)| coin.slot.keyset != newest);
+        let coins: Vec<Coin> = coins.into_iter().map(|(coin, _)| coin).collect();
+        for coins in coins.chunks(INPUTS_MAX) {
+            self.exchange(&bank, currency, coins.to_vec()).await?;
+        }
+        Ok(())
+    }
+
     /// The coins that are neither spent nor lost, of a bank and currency, with their keysets.
-    pub(crate) fn coins_of(&self, bank: BankId, currency: Currency) -> Result<Vec<(Coin, Keyset)>> {
+    pub(crate) fn coins_of(&self, bank: BankId, currency: Currency) -> Result<Vec<Known>> {
         let mut coins = Vec::new();
         for coin in self.store.all::<Coin>()? {
             if coin.bank == bank && coin.state == CoinUse::Available {
                 let keyset = self.keyset(bank, coin.slot.keyset)?;
-                let keyset = keyset.published.keyset.body;
                 if keyset.currency == currency {
                     coins.push((coin, keyset));
                 }
@@ -234,7 +246,7 @@ impl<T: Transport> Wallet<T> {
         bank: BankId,
         currency: Currency,
         until: Timestamp,
-    ) -> Result<Vec<(Coin, Keyset)>> {
+    ) -> Result<Vec<Known>> {
         let now = self.now();
         let mut coins = self.coins_of(bank, currency)?;
         coins.retain(|(_, keyset)| now < keyset.spend_until && until <= keyset.settle_until);

@@ -15,7 +15,7 @@ use bauta_proto::{
 use crate::{
     error::{Result, WalletError},
     observer::{Send, Write},
-    records::{Action, Bank, Branch, Coin, CoinUse, Counter, Intent, KnownKeyset},
+    records::{Action, Bank, Branch, Coin, CoinUse, Counter, Intent},
     seed::{CoinSecrets, CoinSlot},
     selection::{Held, split},
     store::Batch,
@@ -270,14 +270,9 @@ impl<T: Transport> Wallet<T> {
     }
 
     fn issuer_key(&self, bank: BankId, slot: &CoinSlot) -> Result<IssuerPublicKey> {
-        let known = self.keyset(bank, slot.keyset)?;
-        let key = known.keyset().key(slot.exponent).copied();
+        let keyset = self.keyset(bank, slot.keyset)?;
+        let key = keyset.key(slot.exponent).copied();
         key.ok_or(WalletError::BankAnswer)
-    }
-
-    pub(crate) fn keyset(&self, bank: BankId, keyset: KeysetId) -> Result<KnownKeyset> {
-        let name = [bank.0, keyset.0].concat();
-        self.store.one(&name)?.ok_or(WalletError::BankAnswer)
     }
 }
 

@@ -86,7 +86,7 @@ fn make_printable(listing: &mut Listing) {
 }
 
 /// Without what could steer a terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .filter(|c| *c == '\n' || !c.is_control())
         .take(TEXT_CHARACTERS_MAX)

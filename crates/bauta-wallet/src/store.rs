@@ -73,6 +73,9 @@ pub enum StoreError {
     /// There is a wallet in the folder already.
     #[error("there is a wallet in this folder already")]
     Exists,
+    /// Making the wallet was interrupted before it had a seed.
+    #[error("the wallet was never finished and holds nothing: remove its folder and make it again")]
+    Unfinished,
     /// The disk or quota is full.
     #[error("no space is left for the wallet's records")]
     Full,

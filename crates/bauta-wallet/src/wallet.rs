@@ -1,10 +1,16 @@
 //! The wallet itself: its records, its seed and its ways to the outside. The other modules add its operations.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bauta_crypto::secret::Secret;
 use bauta_proto::{
-    ids::BankId,
+    coin::Keyset,
+    ids::{BankId, KeysetId},
     log::reader::LogReader,
     time::{Clock, Timestamp},
     transport::{CallError, Endpoint, Request, Transport, call, fetch},
@@ -16,7 +22,7 @@ use crate::{
     error::{Result, WalletError},
     key::{self, Protection},
     observer::{Event, Observer, Send, Write},
-    records::Bank,
+    records::{Bank, KnownKeyset},
     seed::{Seed, SeedRecord},
     store::{Batch, Store, StoreError},
 };
@@ -43,6 +49,8 @@ pub struct Wallet<T> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Box<dyn CryptoRng + std::marker::Send>,
     pub(crate) observer: Box<dyn Observer>,
+    /// Keysets that were read already; a keyset never changes.
+    keysets: Mutex<HashMap<KeysetId, Arc<Keyset>>>,
 }
 
 impl<T: Transport> Wallet<T> {
@@ -105,7 +113,8 @@ impl<T: Transport> Wallet<T> {
     ) -> Result<Self> {
         let storage_key = key::open(folder, protection)?;
         let store = Store::open(folder, &storage_key, wait)?;
-        let record = store.one::<SeedRecord>(&[])?.ok_or(StoreError::Damaged)?;
+        let record = store.one::<SeedRecord>(&[])?;
+        let record = record.ok_or(StoreError::Unfinished)?;
         let seed = Seed::from_record(&record);
         Ok(Self::assemble(
             store,
@@ -124,6 +133,7 @@ impl<T: Transport> Wallet<T> {
             clock: environment.clock,
             rng: environment.rng,
             observer: environment.observer,
+            keysets: Mutex::default(),
         }
     }
 
@@ -204,6 +214,19 @@ impl<T: Transport> Wallet<T> {
     pub(crate) fn bank(&self, bank: BankId) -> Result<Bank> {
         let record = self.store.one(&bank.0)?;
         record.ok_or(WalletError::UnknownBank)
+    }
+
+    /// A keyset that was accepted before.
+    pub(crate) fn keyset(&self, bank: BankId, id: KeysetId) -> Result<Arc<Keyset>> {
+        let mut keysets = self.keysets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keyset) = keysets.get(&id).filter(|keyset| keyset.bank == bank) {
+            return Ok(keyset.clone());
+        }
+        let known: Option<KnownKeyset> = self.store.one(&[bank.0, id.0].concat())?;
+        let known = known.ok_or(WalletError::BankAnswer)?;
+        let keyset = Arc::new(known.published.keyset.body);
+        keysets.insert(id, keyset.clone());
+        Ok(keyset)
     }
 
     /// A reader of the log that the bank goes by.

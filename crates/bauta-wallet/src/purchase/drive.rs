@@ -207,7 +207,9 @@ impl<T: Transport> Wallet<T> {
         let (request, change) = match purchase.payer {
             PayerKind::Account => (self.account_request(&bank, &opened, expiry), Vec::new()),
             PayerKind::Coins => {
-                let coins = self.select_coins(&bank, offer.price, expiry).await?;
+                let coins = self
+                    .select_coins(&bank, offer.price, expiry.plus(offer.dispute_window))
+                    .await?;
                 self.coin_request(&purchase, &bank, &opened, expiry, coins, &mut batch)
                     .await?
             }
@@ -351,7 +353,10 @@ impl<T: Transport> Wallet<T> {
             batch.put(&coin);
         }
         purchase.attempts += 1;
-        let progress = if may_lock_again(&error) && purchase.attempts < ATTEMPTS_MAX {
+        // Either the span is too long, or the coins' keyset ends before the lock can be settled: newer coins may do, once.
+        let is_too_far = is_too_far(&error) && purchase.attempts == 1;
+        let may_again = is_too_far || may_lock_again(&error);
+        let progress = if may_again && purchase.attempts < ATTEMPTS_MAX {
             let stage = Stage::Downloaded(Box::new(locking.offered.clone()));
             self.advance(purchase, stage, Write::Ended, batch)
         } else {
@@ -362,6 +367,10 @@ impl<T: Transport> Wallet<T> {
         };
         self.ask_unsure_coins(bank).await?;
         self.refresh_keysets(bank).await?;
+        if is_too_far && progress.is_ok() {
+            self.refresh_older_coins(bank, locking.request.body.amount.currency)
+                .await?;
+        }
         progress
     }
 
@@ -434,6 +443,10 @@ fn may_lock_again(error: &CallError) -> bool {
         problem.kind,
         Kind::CoinSpent | Kind::KeysetNotIssuing | Kind::KeysetExpired | Kind::ExpiryTooNear
     ))
+}
+
+fn is_too_far(error: &CallError) -> bool {
+    matches!(error, CallError::Refused(problem) if problem.kind == ProblemKind::ExpiryTooFar)
 }
 
 fn lock_expiry(purchase: &Purchase, opened: &OpenedOffer, now: Timestamp) -> Result<Timestamp> {

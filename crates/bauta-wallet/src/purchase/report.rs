@@ -8,6 +8,7 @@ use crate::{
     error::{Result, WalletError},
     file_name::safe_file_name,
     report::MoneyReport,
+    shop::printable,
     wallet::Wallet,
 };
 
@@ -105,10 +106,10 @@ impl From<&Purchase> for PurchaseReport {
             lock_tag: lock.map(|lock| lock.lock_tag().hex()),
             expires_at: lock.map(|lock| lock.public.expiry.0),
             file_name: terms.map(|terms| safe_file_name(&terms.file_name)),
-            media_type: terms.map(|terms| terms.media_type.clone()),
-            description: terms.map(|terms| terms.description.clone()),
-            licence: terms.map(|terms| terms.licence.clone()),
-            refund_rule: terms.map(|terms| terms.refund_rule.clone()),
+            media_type: terms.map(|terms| printable(&terms.media_type)),
+            description: terms.map(|terms| printable(&terms.description)),
+            licence: terms.map(|terms| printable(&terms.licence)),
+            refund_rule: terms.map(|terms| printable(&terms.refund_rule)),
             bytes: offer.map(|offer| offer.pt_len),
             blake3: offer.map(|offer| offer.pt_root.hex()),
             receipt_verified: receipt(&purchase.stage).is_some(),

@@ -57,7 +57,7 @@ impl<T: Transport> Wallet<T> {
         if !ciphertext.exists() {
             self.fetch_again(&purchase, &offered).await?;
         }
-        let part = part_path(&target);
+        let part = part_path(&target, id);
         let result = decrypt(
             &ciphertext,
             &part,
@@ -112,11 +112,9 @@ fn target(destination: &Path, file_name: &str) -> PathBuf {
     }
 }
 
-/// Beside the target, so that it can be renamed.
-fn part_path(target: &Path) -> PathBuf {
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    target.with_file_name(name)
+/// Beside the target, so that it can be renamed, under a name that is no other file's.
+fn part_path(target: &Path, purchase: PurchaseId) -> PathBuf {
+    target.with_file_name(format!(".bauta-{purchase}.part"))
 }
 
 fn decrypt(
