@@ -37,6 +37,7 @@ use tower::ServiceExt;
 
 use self::log::FakeLog;
 use super::*;
+use crate::config::PolicySource;
 
 const START: u64 = 1_800_000_000;
 

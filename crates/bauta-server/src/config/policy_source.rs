@@ -1,0 +1,35 @@
+//! Where a role finds its log policy.
+
+use std::io;
+
+use bauta_proto::log::policy::{Policy, PolicyTextError};
+use serde::Deserialize;
+
+/// Where a policy's text is: in a file, or here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct PolicySource(pub String);
+
+/// Why there is no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicySourceError {
+    /// The file cannot be read.
+    #[error("the file of the log policy cannot be read")]
+    File(#[from] io::Error),
+    /// The text is not a policy.
+    #[error("the log policy is not understood")]
+    Text(#[from] PolicyTextError),
+}
+
+impl PolicySource {
+    /// Reads and checks the policy.
+    ///
+    /// # Errors
+    /// [`PolicySourceError`].
+    pub fn load(&self) -> Result<Policy, PolicySourceError> {
+        if self.0.trim_end().contains('\n') {
+            return Ok(self.0.parse()?);
+        }
+        Ok(std::fs::read_to_string(self.0.trim())?.parse()?)
+    }
+}
