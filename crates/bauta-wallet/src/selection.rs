@@ -40,14 +40,20 @@ pub struct TooManyCoins;
 
 /// Denominations, as exponents in ascending order, that are worth `amount` together.
 ///
-/// Missing small coins are filled up first, to two of each; the rest comes in as few coins as possible. The keyset has
-/// `denominations` keys.
+/// Missing small coins are filled up first, to two of each; the rest comes in as few coins as possible. Where that would
+/// be too many for one request, nothing is filled up. The keyset has `denominations` keys.
 ///
 /// # Errors
 /// [`TooManyCoins`] when the amount is larger than one request can bring.
 pub fn split(amount: Amount, held: &Held, denominations: usize) -> Result<Vec<u8>, TooManyCoins> {
     let exponents = u8::try_from(denominations.min(KEYSET_KEYS_MAX)).unwrap_or(0);
-    let mut rest = amount.minor_units();
+    let filling = fill_up(amount.minor_units(), held, exponents);
+    fewest(amount, filling, exponents).or_else(|_| fewest(amount, Vec::new(), exponents))
+}
+
+/// The small coins that are missing, as far as the amount goes.
+fn fill_up(amount: u64, held: &Held, exponents: u8) -> Vec<u8> {
+    let mut rest = amount;
     let mut coins = Vec::new();
     for exponent in 0..exponents {
         let missing = KEEP_OF_EACH.saturating_sub(held.0[usize::from(exponent)]);
@@ -59,6 +65,13 @@ pub fn split(amount: Amount, held: &Held, denominations: usize) -> Result<Vec<u8
             }
         }
     }
+    coins
+}
+
+/// Adds the fewest coins with which `coins` are worth `amount`.
+fn fewest(amount: Amount, mut coins: Vec<u8>, exponents: u8) -> Result<Vec<u8>, TooManyCoins> {
+    let given: u64 = coins.iter().map(|exponent| 1_u64 << exponent).sum();
+    let mut rest = amount.minor_units().saturating_sub(given);
     for exponent in (0..exponents).rev() {
         while rest >= 1 << exponent {
             if coins.len() == OUTPUTS_MAX {
