@@ -13,7 +13,7 @@ use bauta_wallet::{
 
 use crate::{
     add_bank, available, buy, environment, money, new_wallet, reopen,
-    world::{Fault, PRICE, World},
+    world::{Fault, Merchant, PRICE, World},
 };
 
 /// Ends everything at the event with this number, as a power failure would.
@@ -37,14 +37,30 @@ fn run<F: Future>(future: F) -> F::Output {
     runtime.expect("a runtime").block_on(future)
 }
 
-/// Withdraws and buys, each unless it was done before.
-async fn errand(wallet: &mut Wallet<World>) {
-    let Ok(bank) = wallet.find_bank(None) else {
-        let _ = wallet.add_bank(crate::world::BANK, None).await;
-        return;
-    };
-    if wallet.withdraw(bank, money(1_000)).await.is_ok() {
-        let _ = buy(wallet).await;
+/// What an owner wants done.
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    /// Withdraw and buy.
+    Goods,
+    /// Withdraw, buy where nothing is delivered, take the money back and exchange the coins.
+    Refund,
+}
+
+impl Errand {
+    /// As far as it goes: an error ends it, as it would end a command.
+    async fn run(self, world: &World, wallet: &mut Wallet<World>) -> bauta_wallet::Result<()> {
+        let bank = wallet.find_bank(None)?;
+        wallet.withdraw(bank, money(1_000)).await?;
+        if let Self::Refund = self {
+            world.state().merchant_does = Merchant::Refuses;
+            buy(wallet).await?;
+            world.pass(500);
+            wallet.resume().await?;
+            wallet.refresh().await?;
+        } else {
+            buy(wallet).await?;
+        }
+        Ok(())
     }
 }
 
@@ -86,6 +102,15 @@ async fn check_the_end(world: &Arc<World>, folder: &Path) {
 
 #[test]
 fn stopped_at_any_moment_the_wallet_ends_in_goods_or_money() {
+    stop_everywhere(Errand::Goods);
+}
+
+#[test]
+fn stopped_at_any_moment_of_a_refund_the_money_is_back() {
+    stop_everywhere(Errand::Refund);
+}
+
+fn stop_everywhere(errand: Errand) {
     std::panic::set_hook(Box::new(|_| {}));
     for number in 1.. {
         let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
@@ -95,7 +120,7 @@ fn stopped_at_any_moment_the_wallet_ends_in_goods_or_money() {
         });
         let seen = Arc::new(Mutex::new(0));
         let mut wallet = reopen(&world, folder.path(), stop_at(number, seen.clone()));
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(errand(&mut wallet))));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(errand.run(&world, &mut wallet))));
         drop(wallet);
         let checked = catch_unwind(AssertUnwindSafe(|| {
             run(check_the_end(&world, folder.path()))
@@ -115,6 +140,15 @@ fn stopped_at_any_moment_the_wallet_ends_in_goods_or_money() {
 
 #[test]
 fn every_request_may_be_lost_or_unanswered() {
+    cut_everywhere(Errand::Goods);
+}
+
+#[test]
+fn every_request_of_a_refund_may_be_lost_or_unanswered() {
+    cut_everywhere(Errand::Refund);
+}
+
+fn cut_everywhere(errand: Errand) {
     for fault in [Fault::Lost, Fault::Unanswered] {
         for number in 1.. {
             let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
@@ -123,7 +157,7 @@ fn every_request_may_be_lost_or_unanswered() {
                 add_bank(&mut wallet).await;
                 let before = world.state().requests;
                 world.state().fault = Some((before + number, fault));
-                errand(&mut wallet).await;
+                let _ = errand.run(&world, &mut wallet).await;
                 let mut state = world.state();
                 state.fault = None;
                 state.requests - before
