@@ -27,6 +27,12 @@ use super::{
 };
 use crate::{StoreError, sqlite::Database};
 
+/// The first condition names the partial index, which SQLite takes only when it stands in the query word for word.
+pub(super) const HELD_BEFORE: &str = "SELECT lock_tag, expiry FROM locks
+    WHERE state IN (1, 3) AND state = 1 AND expiry < ?1 ORDER BY expiry LIMIT ?2";
+pub(super) const OUTLIVED: &str = "SELECT lock_tag, expiry FROM locks
+    WHERE state IN (1, 3) AND expiry <= ?1 AND settle_until <= ?1 ORDER BY expiry LIMIT ?2";
+
 /// Reads what was committed; never waits for the writer.
 #[derive(Debug)]
 pub struct BankReader {
@@ -195,9 +201,7 @@ impl BankReader {
         moment: Timestamp,
         count_max: usize,
     ) -> Result<Vec<UndecidedLock>, StoreError> {
-        let mut statement = self.prepare(
-            "SELECT lock_tag, expiry FROM locks WHERE state = 1 AND expiry < ?1 ORDER BY expiry LIMIT ?2",
-        )?;
+        let mut statement = self.prepare(HELD_BEFORE)?;
         let rows = statement.query(params![column::time(moment), limit(count_max)])?;
         column::rows(rows, read_undecided)
     }
@@ -211,10 +215,7 @@ impl BankReader {
         now: Timestamp,
         count_max: usize,
     ) -> Result<Vec<UndecidedLock>, StoreError> {
-        let mut statement = self.prepare(
-            "SELECT lock_tag, expiry FROM locks
-             WHERE state IN (1, 3) AND expiry <= ?1 AND settle_until <= ?1 ORDER BY expiry LIMIT ?2",
-        )?;
+        let mut statement = self.prepare(OUTLIVED)?;
         let rows = statement.query(params![column::time(now), limit(count_max)])?;
         column::rows(rows, read_undecided)
     }

@@ -113,6 +113,22 @@ fn jobs_find_the_locks_that_are_due() {
 }
 
 #[test]
+fn jobs_find_due_locks_by_an_index_however_many_are_decided() {
+    let (_folder, store, _) = store();
+    for query in [read::HELD_BEFORE, read::OUTLIVED] {
+        let explain = format!("EXPLAIN QUERY PLAN {query}");
+        let connection = store.database.connection();
+        let plan: String = connection
+            .query_row(&explain, [1, 1], |row| row.get(3))
+            .expect("a plan");
+        assert!(
+            plan.contains("INDEX locks_undecided (state=? AND expiry<?)"),
+            "{plan}"
+        );
+    }
+}
+
+#[test]
 fn the_position_in_the_log_and_a_repeats_answer_read_back() {
     let (_folder, mut store, reader) = store();
     funded(&mut store);
