@@ -5,8 +5,10 @@
 //! came before it, which is also the evidence.
 
 mod buy;
+mod clock;
 mod download;
 mod drive;
+mod lock;
 mod report;
 mod resume;
 mod save;

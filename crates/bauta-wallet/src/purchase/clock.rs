@@ -1,0 +1,93 @@
+//! Whether this machine's clock can be relied on: the log's witnesses say what time it is.
+
+use bauta_crypto::merkle::Frontier;
+use bauta_proto::{
+    log::{policy::CheckedCheckpoint, reader::FetchedCheckpoint},
+    time::{CLOCK_TOLERANCE, Seconds, Timestamp},
+    transport::Transport,
+};
+
+use crate::{
+    error::{Result, WalletError},
+    observer::{Event, Send},
+    records::Bank,
+    wallet::Wallet,
+};
+
+/// How old a log's latest checkpoint may be before money is locked under it: then either the log stands still or this
+/// machine's clock is ahead, and both are reasons not to lock.
+const CHECKPOINT_AGE_MAX: Seconds = Seconds(600);
+
+impl<T: Transport> Wallet<T> {
+    /// The log's latest checkpoint and the edge of its tree, if its witnesses' clocks and this machine's agree.
+    pub(crate) async fn checked_clock(
+        &mut self,
+        bank: &Bank,
+    ) -> Result<(FetchedCheckpoint, Frontier)> {
+        let reader = self.log_reader(bank)?;
+        self.observe(Event::BeforeSend(Send::Log));
+        let checkpoint = reader.checkpoint().await;
+        self.observe(Event::AfterSend(Send::Log));
+        let checkpoint = checkpoint.map_err(WalletError::Log)?;
+        if let Some(time) = quorum_time(checkpoint.checked()) {
+            check_clock(self.now(), time)?;
+        }
+        let edge = reader.edge(&checkpoint).await.map_err(WalletError::Log)?;
+        Ok((checkpoint, edge))
+    }
+}
+
+/// The latest moment at or after which a quorum cosigned; none when the policy asks for no cosignature.
+fn quorum_time(checkpoint: &CheckedCheckpoint) -> Option<Timestamp> {
+    if checkpoint.quorum_within(|_| false) {
+        return None;
+    }
+    // The greatest time for which the test holds, bit by bit.
+    let mut latest = 0_u64;
+    for bit in (0..63).rev() {
+        let candidate = latest | 1 << bit;
+        if checkpoint.quorum_within(|time| time.0 >= candidate) {
+            latest = candidate;
+        }
+    }
+    Some(Timestamp(latest))
+}
+
+/// Refuses when this machine's clock and the log's are apart by more than honest clocks are.
+fn check_clock(now: Timestamp, log: Timestamp) -> Result<()> {
+    let behind = log.since(now);
+    if behind > CLOCK_TOLERANCE {
+        return Err(WalletError::ClockWrong {
+            apart: behind,
+            direction: "behind",
+        });
+    }
+    let ahead = now.since(log);
+    if ahead > CHECKPOINT_AGE_MAX {
+        return Err(WalletError::ClockWrong {
+            apart: ahead,
+            direction: "ahead of",
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_wrong_by_hours_is_told_in_its_direction() {
+        let log = Timestamp(1_000_000);
+        assert!(check_clock(log, log).is_ok());
+        assert!(check_clock(log.plus(CHECKPOINT_AGE_MAX), log).is_ok());
+        assert!(check_clock(log.minus(CLOCK_TOLERANCE), log).is_ok());
+        let direction = |now| match check_clock(now, log) {
+            Err(WalletError::ClockWrong { direction, .. }) => direction,
+            _ => "right",
+        };
+        assert_eq!(direction(log.plus(Seconds::hours(2))), "ahead of");
+        assert_eq!(direction(log.minus(Seconds::hours(2))), "behind");
+        assert_eq!(direction(log.minus(Seconds(31))), "behind");
+    }
+}
