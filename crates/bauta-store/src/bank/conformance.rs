@@ -33,6 +33,7 @@ pub(super) const PROMISES: &[Promise] = promises![
     a_repeated_withdrawal_is_answered_the_same_and_booked_once,
     an_output_is_signed_for_one_request_only,
     a_coin_is_spent_once_at_each_sequence_and_the_second_spender_gets_the_proof,
+    a_coin_is_spent_at_its_own_sequence_only,
     a_coin_gives_no_more_than_it_holds,
     sums_that_do_not_add_up_are_refused,
     two_requests_for_one_coin_in_one_batch_have_one_winner,
@@ -336,6 +337,28 @@ fn a_coin_is_spent_once_at_each_sequence_and_the_second_spender_gets_the_proof(
     let next = exchange(3, vec![coin(3, 1, 1, 8)], vec![output(10, 3)]);
     assert!(one(store, next).is_ok());
     assert_eq!(one(store, first), done);
+    assert_eq!(circulation(store), 64);
+}
+
+fn a_coin_is_spent_at_its_own_sequence_only(store: &mut dyn BankStoreOps) {
+    funded(store);
+    for (request, sequence) in [(1, 0), (2, 1), (3, 2)] {
+        let spend = exchange(
+            request,
+            vec![coin(request, 1, sequence, 2)],
+            vec![output(10 + request, 1)],
+        );
+        assert!(one(store, spend).is_ok());
+    }
+    for (request, sequence) in [(4, 1), (5, 2), (6, 4)] {
+        let spend = exchange(
+            request,
+            vec![coin(request, 1, sequence, 2)],
+            vec![output(10 + request, 1)],
+        );
+        let refused = one(store, spend);
+        assert!(matches!(refused, Err(Refusal::CoinSpent { .. })));
+    }
     assert_eq!(circulation(store), 64);
 }
 
