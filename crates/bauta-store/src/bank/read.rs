@@ -192,6 +192,14 @@ impl BankReader {
         column::first(statement.query([lock_tag.0])?, read_lock)
     }
 
+    /// Whether there has ever been a lock.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn has_locks(&self) -> Result<bool, StoreError> {
+        Ok(self.prepare("SELECT 1 FROM locks LIMIT 1")?.exists([])?)
+    }
+
     /// Held locks that expired before `moment`, the oldest first; those that wait for a receipt are not among them.
     ///
     /// # Errors

@@ -59,6 +59,7 @@ impl<T: Transport + 'static> Bank<T> {
     pub async fn follow(self: &Arc<Self>) -> Result<Followed, FollowError> {
         let checkpoint = Arc::new(self.log.checkpoint().await?);
         let mut followed = Followed::default();
+        self.begin(&checkpoint, &mut followed).await?;
         loop {
             let position = self.log_position().await?;
             // Also with nothing new this proves that the checkpoint's tree is the one that was read.
@@ -80,6 +81,27 @@ impl<T: Transport + 'static> Bank<T> {
         }
         self.release_expired(&checkpoint, &mut followed).await?;
         Ok(followed)
+    }
+
+    /// A bank without locks begins at the end of the log: whatever lock is made after the checkpoint was fetched, its
+    /// leaf comes behind it.
+    async fn begin(
+        self: &Arc<Self>,
+        checkpoint: &Arc<FetchedCheckpoint>,
+        followed: &mut Followed,
+    ) -> Result<(), FollowError> {
+        let bank = Arc::clone(self);
+        let has_locks = move || bank.readers.read_or_fail(|reader| reader.has_locks());
+        let position = self.log_position().await?;
+        if position.frontier.size() > 0 || checkpoint.size() == 0 || compute(has_locks).await? {
+            return Ok(());
+        }
+        let frontier = self.log.edge(checkpoint).await?;
+        let advance = LogAdvance {
+            frontier,
+            ..self.step(checkpoint, &position)
+        };
+        self.advance(advance, followed).await
     }
 
     /// What the leaves decide. A leaf counts only with the lock's own expiry and preimage.

@@ -455,3 +455,22 @@ async fn a_frozen_payee_is_not_credited_and_a_wrong_opening_pays_nobody() {
     assert_eq!(reply.outcomes, [ClaimOutcome::WrongPayee]);
     assert_eq!(claim(&test, lock_tag, None).await, ClaimOutcome::Credited);
 }
+
+#[tokio::test]
+async fn a_new_bank_does_not_read_what_an_old_log_says_of_others() {
+    let test = TestBank::unlogged();
+    for number in 0..100 {
+        test.log.append(commit_leaf(LockTag([number; 32])));
+    }
+    test.log.publish(START);
+    test.log.lose_entries();
+    let followed = test.bank.follow().await;
+    assert_eq!(
+        followed.expect("nothing of it is read"),
+        Followed::default()
+    );
+    test.log.append(commit_leaf(LockTag([100; 32])));
+    test.log.publish(START);
+    test.log.lose_entries();
+    test.bank.follow().await.expect_err("what follows is");
+}

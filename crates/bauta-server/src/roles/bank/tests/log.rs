@@ -90,6 +90,12 @@ impl FakeLog {
             .insert("checkpoint".to_owned(), note.into_bytes());
     }
 
+    /// Loses the entries that were published; the tiles stay.
+    pub(super) fn lose_entries(&self) {
+        let mut state = self.state.lock().expect("no panic");
+        state.files.retain(|path, _| !path.contains("entries"));
+    }
+
     fn record(&self, body: &[u8]) -> Vec<u8> {
         let record = Signed::<Record>::from_bytes(body).expect("a record");
         let leaf = record.body.leaf();
