@@ -79,7 +79,7 @@ fn cost_us<R>(mut call: impl FnMut() -> R) -> f64 {
 }
 
 /// Time that this thread has had a core, so that others who use the machine do not count.
-fn thread_time() -> Option<Duration> {
+pub fn thread_time() -> Option<Duration> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
     Some(Duration::from_nanos(nanoseconds))

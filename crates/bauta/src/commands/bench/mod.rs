@@ -9,6 +9,7 @@ mod archive;
 mod bank;
 mod coins;
 mod floor;
+mod goods;
 mod load;
 mod preload;
 mod process;
@@ -64,6 +65,8 @@ pub enum Subject {
     Bank,
     /// Durable commits to the log, with their promises
     Archive,
+    /// Goods encrypted
+    Goods,
 }
 
 /// How this run measures.
@@ -131,6 +134,7 @@ pub fn run(options: &BenchOptions, report: &Report) -> Outcome {
         match subject {
             Subject::Bank => bank::measure(&plan, &mut rows)?,
             Subject::Archive => archive::measure(&plan, &mut rows)?,
+            Subject::Goods => goods::measure(&plan, &mut rows)?,
         }
     }
     rows.finish()

@@ -70,6 +70,21 @@ impl Row {
         }
     }
 
+    /// A row over bare cryptography: it is its own floor.
+    pub fn alone(operation: impl Into<String>, per_second: f64, cpu_us: f64) -> Self {
+        Self {
+            operation: operation.into(),
+            per_second: round(per_second),
+            p50_ms: round(1_000.0 / per_second),
+            p99_ms: round(1_000.0 / per_second),
+            cpu_us: round(cpu_us),
+            floor_us: round(cpu_us),
+            ratio: 1.0,
+            wanted: String::new(),
+            processes: Vec::new(),
+        }
+    }
+
     /// With what it should reach.
     #[must_use]
     pub fn wanted(mut self, wanted: &str) -> Self {
