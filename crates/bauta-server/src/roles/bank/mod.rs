@@ -228,17 +228,21 @@ impl<T: Transport> Bank<T> {
         self.writer.apply(command).await?.map_err(check::refusal)
     }
 
-    /// What the request was answered with if it was done before: to be asked before anything that time makes invalid.
+    /// What a request that is refused now was answered with, if it was done before: time makes nothing of it undone.
+    ///
+    /// A repeat that is not refused needs no question here: the store itself answers it as before.
     fn issued_before(
         &self,
         request: RequestId,
         outputs: &[Output],
-    ) -> Result<Option<Issued>, Problem> {
+        refusal: Problem,
+    ) -> Result<Checked<Issued>, Problem> {
         let blinded: Vec<_> = outputs.iter().map(|output| output.blinded).collect();
         let signatures = self
             .readers
             .read(|reader| reader.issued(request, &blinded))?;
-        Ok(signatures.map(|signatures| Issued { signatures }))
+        let repeat = signatures.map(|signatures| Checked::Repeat(Issued { signatures }));
+        repeat.ok_or(refusal)
     }
 
     /// Applies a request for outputs, unless it is a repeat.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bauta_proto::{
     coin::{Authorized, ExchangeRequest, Issued, check_inputs, check_outputs},
+    ids::RequestId,
     problem::{Problem, ProblemKind},
     transport::Transport,
 };
@@ -36,9 +37,16 @@ pub(in crate::roles::bank) fn check_exchange<T: Transport>(
     bank.is_meant(request.bank)?;
     check_sums(authorized)?;
     let request_id = authorized.request_id();
-    if let Some(issued) = bank.issued_before(request_id, &request.outputs)? {
-        return Ok(Checked::Repeat(issued));
-    }
+    check_coins(bank, authorized, request_id)
+        .or_else(|refusal| bank.issued_before(request_id, &request.outputs, refusal))
+}
+
+fn check_coins<T: Transport>(
+    bank: &Bank<T>,
+    authorized: &Authorized<ExchangeRequest>,
+    request_id: RequestId,
+) -> Result<Checked<Issued>, Problem> {
+    let request = &authorized.body;
     let book = bank.keysets.current();
     let currency = book.get(&request.inputs[0].keyset)?.record().currency;
     let now = bank.now();

@@ -52,11 +52,21 @@ fn check_lock<T: Transport>(
     let request_id = authorized.request_id();
     let public = public_half(bank, request, request_id);
     let lock_tag = public.lock_tag();
-    let earlier = bank.readers.read(|reader| reader.lock_reply(lock_tag))?;
-    if let Some(reply) = earlier {
-        return Ok(Checked::Repeat(reply));
-    }
-    let now = bank.now();
+    new_lock(bank, authorized, request_id, public).or_else(|refusal| {
+        // Time makes nothing of a repeat undone. One that is not refused is answered as before by the store itself.
+        let earlier = bank.readers.read(|reader| reader.lock_reply(lock_tag))?;
+        earlier.map(Checked::Repeat).ok_or(refusal)
+    })
+}
+
+fn new_lock<T: Transport>(
+    bank: &Bank<T>,
+    authorized: &Authorized<LockRequest>,
+    request_id: RequestId,
+    public: LockPublic,
+) -> Result<Checked<Vec<u8>>, Problem> {
+    let request = &authorized.body;
+    let (lock_tag, now) = (public.lock_tag(), bank.now());
     check_conditions(bank, request, now)?;
     let private = private_half(bank, request, request_id);
     let settle_until = private.settle_until;

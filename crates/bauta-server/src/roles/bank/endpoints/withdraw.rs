@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bauta_proto::{
     account::WithdrawRequest,
     codec::Signed,
-    coin::{Issued, check_outputs},
+    coin::{Issued, Output, check_outputs},
+    ids::RequestId,
+    money::Amount,
     problem::{Problem, ProblemKind},
     transport::Transport,
 };
@@ -41,9 +43,16 @@ fn check_withdraw<T: Transport>(
         .verified(&key)
         .map_err(|_| ProblemKind::BadSignature)?;
     let request_id = request.request_id();
-    if let Some(issued) = bank.issued_before(request_id, &request.outputs)? {
-        return Ok(Checked::Repeat(issued));
-    }
+    sign_outputs(bank, request, (first, worth), request_id)
+        .or_else(|refusal| bank.issued_before(request_id, &request.outputs, refusal))
+}
+
+fn sign_outputs<T: Transport>(
+    bank: &Bank<T>,
+    request: &WithdrawRequest,
+    (first, worth): (&Output, Amount),
+    request_id: RequestId,
+) -> Result<Checked<Issued>, Problem> {
     let book = bank.keysets.current();
     let currency = book.get(&first.keyset)?.record().currency;
     let now = bank.now();
