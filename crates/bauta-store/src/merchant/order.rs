@@ -5,6 +5,7 @@ use bauta_proto::{
     codec::{Message, Signed},
     commit::Promise,
     ids::{AccountId, GoodId, Txid},
+    lock::LockStatus,
     offer::{Offer, OrderRequest},
     time::Timestamp,
 };
@@ -169,6 +170,8 @@ pub struct Order {
     pub promise: Option<Signed<Promise>>,
     /// When the bank confirmed that it has the preimage.
     pub captured_at: Option<Timestamp>,
+    /// The bank's signed word for that.
+    pub capture: Option<Signed<LockStatus>>,
     /// The tlog-proof of the commit leaf, as text.
     pub receipt: Option<Vec<u8>>,
     /// What proves that the log broke its promise, as text.

@@ -14,7 +14,7 @@ use super::{
 use crate::sqlite::StoreError;
 
 const COLUMNS: &str = "txid, good, version, answered_at, account, offer, state, due_at, accept, accepted_at, sent_at, \
-     promise, captured_at, receipt, evidence, reason, attempts, ended_at";
+     promise, captured_at, capture, receipt, evidence, reason, attempts, ended_at";
 
 /// A number as SQLite keeps it: signed, so that what is larger stays at the end.
 pub(super) fn integer(number: u64) -> i64 {
@@ -124,6 +124,7 @@ fn read(row: &Row<'_>) -> Result<Order, StoreError> {
         sent_at: moment(row, "sent_at")?,
         promise: message(row, "promise")?,
         captured_at: moment(row, "captured_at")?,
+        capture: message(row, "capture")?,
         receipt: row.get("receipt")?,
         evidence: row.get("evidence")?,
         reason: reason

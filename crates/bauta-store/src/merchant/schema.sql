@@ -47,6 +47,7 @@ CREATE TABLE sale (
     sent_at INTEGER,
     promise BLOB,
     captured_at INTEGER,
+    capture BLOB,
     receipt BLOB,
     evidence BLOB,
     reason INTEGER,

@@ -12,7 +12,7 @@ use bauta_proto::{
         AccountId, BankId, CiphertextRoot, GoodId, MerchantId, PlaintextRoot, PolicyId, Pseudonym,
         Serial, Txid,
     },
-    lock::{Lock, LockPrivate, LockPublic},
+    lock::{Lock, LockPrivate, LockPublic, LockStatus},
     merchant::{Conditions, GoodForSale, Seller, compose_offer},
     offer::{OrderRequest, Terms},
     time::{Seconds, Timestamp},
@@ -175,6 +175,20 @@ fn promised() -> Step {
     }
 }
 
+fn captured() -> Step {
+    let status = LockStatus {
+        bank: BankId([2; 32]),
+        locks: Vec::new(),
+    };
+    Step::Capture {
+        word: Box::new(Signed {
+            body: status,
+            signature: Signature([8; 64]),
+        }),
+        at: NOW,
+    }
+}
+
 #[test]
 fn a_repeated_order_keeps_its_first_answer() {
     let mut shop = Shop::new();
@@ -251,7 +265,7 @@ fn a_claimed_order_never_fails_and_a_failed_one_is_never_promised() {
         at: NOW,
     };
     let claimed = shop.sent(1).txid;
-    shop.step(claimed, Step::Capture { at: NOW });
+    shop.step(claimed, captured());
     shop.step(claimed, Step::Claim { at: NOW });
     assert_eq!(shop.step(claimed, fail.clone()).state, OrderState::Claimed);
     let failed = shop.sent(2).txid;
@@ -267,11 +281,8 @@ fn the_preimage_goes_to_the_customer_only_behind_promise_or_capture() {
     let order = shop.one(accept(&order, 1, true)).expect("taken");
     assert!(!order.is_deliverable());
     assert!(shop.step(order.txid, promised()).is_deliverable());
-    let captured = shop.sent(2).txid;
-    assert!(
-        shop.step(captured, Step::Capture { at: NOW })
-            .is_deliverable()
-    );
+    let taken = shop.sent(2).txid;
+    assert!(shop.step(taken, captured()).is_deliverable());
 }
 
 #[test]
@@ -287,7 +298,7 @@ fn an_answer_once_given_stays_when_the_log_breaks_its_promise() {
     assert_eq!(order.state, OrderState::Unknown);
     assert_eq!(order.evidence, Some(vec![7]));
     assert_eq!(order.standing(NOW).next, Actor::Operator);
-    let order = shop.step(txid, Step::Capture { at: NOW });
+    let order = shop.step(txid, captured());
     assert_eq!(order.promise, Some(*promise()));
 }
 
@@ -356,7 +367,7 @@ fn each_state_says_who_acts_next() {
     assert_eq!(order.standing(NOW).next, Actor::Shop);
     let order = shop.step(order.txid, Step::Send { at: NOW });
     assert_eq!(order.standing(NOW).next, Actor::Log);
-    let order = shop.step(order.txid, Step::Capture { at: NOW });
+    let order = shop.step(order.txid, captured());
     assert_eq!(order.standing(NOW).next, Actor::Shop);
     let frozen = Step::Defer {
         state: OrderState::Captured,

@@ -5,6 +5,7 @@ use bauta_proto::{
     codec::{Message, Signed},
     commit::Promise,
     ids::{AccountId, Txid},
+    lock::LockStatus,
     offer::{Offer, OrderRequest},
     time::Timestamp,
 };
@@ -64,8 +65,10 @@ pub enum Step {
         /// When to look for the receipt.
         due_at: Timestamp,
     },
-    /// Sent or Unknown -> Captured: the bank has the preimage.
+    /// Sent, Unknown or Promised -> Captured: the bank has the preimage.
     Capture {
+        /// The bank's signed word for that, which has been checked.
+        word: Box<Signed<LockStatus>>,
         /// When it was confirmed.
         at: Timestamp,
     },
@@ -195,11 +198,11 @@ fn take(transaction: &Transaction<'_>, txid: Txid, step: &Step) -> Result<(), St
              WHERE txid = ?1 AND state IN (3, 4) AND promise IS NULL",
             params![txid, promise.to_bytes(), integer(due_at.0)],
         ),
-        Step::Capture { at } => execute(
+        Step::Capture { word, at } => execute(
             transaction,
-            "UPDATE sale SET state = 6, captured_at = ?2, due_at = ?2, reason = NULL, attempts = 0 \
-             WHERE txid = ?1 AND state IN (3, 4)",
-            params![txid, integer(at.0)],
+            "UPDATE sale SET state = 6, capture = ?2, captured_at = ?3, due_at = ?3, reason = NULL, attempts = 0 \
+             WHERE txid = ?1 AND state IN (3, 4, 5)",
+            params![txid, word.to_bytes(), integer(at.0)],
         ),
         Step::Log { receipt, due_at } => execute(
             transaction,

@@ -1,0 +1,312 @@
+//! What brings one paid order forward: its preimage goes to the log, to the bank when time runs out, and afterwards both
+//! are asked what became of it.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bauta_proto::{
+    codec::Signed,
+    commit::Promise,
+    ids::{LockTag, Txid},
+    lock::{Capture, Lock, LockState, LockStatus, LockStatusRequest},
+    log::leaf::Leaf,
+    merchant::{Route, commit, route},
+    problem::ProblemKind,
+    time::{Seconds, Timestamp},
+    transport::{
+        CallError, Transport, TransportError,
+        archive::SubmitCommit,
+        bank::{CaptureLock, Status},
+        call,
+    },
+};
+use bauta_store::merchant::{MerchantCommand, Order, OrderState, Reason, Step};
+
+use super::{Merchant, locked};
+
+/// Longest pause between two questions about a sale that nobody decides.
+const PAUSE_MAX: Seconds = Seconds(300);
+
+/// What a bank says about a lock, under its signature.
+struct BankWord {
+    state: LockState,
+    signed: Box<Signed<LockStatus>>,
+}
+
+/// Why log or bank did not confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unconfirmed {
+    /// It may later: it was not reached, or was too busy.
+    Temporary,
+    /// It will not, however often it is asked.
+    Refused,
+    /// The bank denies the lock.
+    Denied,
+}
+
+/// Keeps other tasks from an order for as long as it lives.
+struct InHand<'a, T> {
+    merchant: &'a Merchant<T>,
+    txid: Txid,
+}
+
+impl<T> Drop for InHand<'_, T> {
+    fn drop(&mut self) {
+        locked(&self.merchant.in_hand).remove(&self.txid);
+    }
+}
+
+impl<T: Transport + 'static> Merchant<T> {
+    /// One attempt to bring a paid order forward; the order as it is on record afterwards. None if another task is at it,
+    /// or the store failed.
+    pub(super) async fn advance(self: &Arc<Self>, order: Order) -> Option<Order> {
+        let _in_hand = self.take_in_hand(order.txid)?;
+        let order = match order.state {
+            OrderState::Accepted => self.begin(order).await?,
+            _ => order,
+        };
+        match order.state {
+            OrderState::Sent => self.confirm(order).await,
+            OrderState::Unknown => self.ask(order).await,
+            _ => Some(order),
+        }
+    }
+
+    fn take_in_hand(&self, txid: Txid) -> Option<InHand<'_, T>> {
+        let is_free = locked(&self.in_hand).insert(txid);
+        is_free.then_some(InHand {
+            merchant: self,
+            txid,
+        })
+    }
+
+    /// Lets the preimage go if there is still time for it: two checkpoints and a bank round trip.
+    async fn begin(&self, order: Order) -> Option<Order> {
+        let now = self.now();
+        let expiry = order.expiry()?;
+        let step = if expiry < now.plus(self.margins.lock_min()) {
+            Step::Fail {
+                reason: Reason::TooLate,
+                at: now,
+            }
+        } else {
+            Step::Send { at: now }
+        };
+        self.step(order.txid, step).await
+    }
+
+    /// Brings the preimage where it has to go by now.
+    async fn confirm(&self, order: Order) -> Option<Order> {
+        let lock = order.accept.as_ref()?.lock.clone();
+        let accepted_at = order.accepted_at?;
+        let step = match route(accepted_at, lock.public.expiry, true, self.now()) {
+            Route::Log => match self.submit(&order, &lock).await {
+                Ok(promise) => self.promised(promise),
+                Err(Unconfirmed::Temporary) => self.later(&order, Some(Reason::OutOfReach)),
+                // The log will never take it: there is no reason to wait for half of the time.
+                Err(_) => self.captured(&order, self.capture(&order, &lock).await),
+            },
+            Route::LogAndBank => {
+                let both = (self.submit(&order, &lock), self.capture(&order, &lock));
+                match futures_util::future::join(both.0, both.1).await {
+                    (Ok(promise), _) => self.promised(promise),
+                    (Err(_), word) => self.captured(&order, word),
+                }
+            }
+            Route::Unknown | Route::Nowhere => {
+                let lost = Step::Lose { due_at: self.now() };
+                let order = self.step(order.txid, lost).await?;
+                return self.ask(order).await;
+            }
+        };
+        self.step(order.txid, step).await
+    }
+
+    /// Asks log and bank what became of a sale whose preimage was sent.
+    async fn ask(&self, order: Order) -> Option<Order> {
+        let lock = order.accept.as_ref()?.lock.clone();
+        // A log that broke its promise would only repeat it.
+        if order.promise.is_none()
+            && let Ok(promise) = self.submit(&order, &lock).await
+        {
+            return self.step(order.txid, self.promised(promise)).await;
+        }
+        let word = if self.now() <= lock.public.expiry {
+            self.capture(&order, &lock).await
+        } else {
+            self.status(&lock).await
+        };
+        let step = self.captured(&order, word);
+        self.step(order.txid, step).await
+    }
+
+    /// Brings the preimage of a sale to the bank although the log has promised it: the log is late with the proof.
+    pub(super) async fn insure(&self, order: &Order) -> Option<Order> {
+        let lock = order.accept.as_ref()?.lock.clone();
+        let word = self.capture(order, &lock).await.ok()?;
+        if !matches!(word.state, LockState::Captured { .. }) {
+            return None;
+        }
+        let step = self.captured(order, Ok(word));
+        self.step(order.txid, step).await
+    }
+
+    /// P4: the commit, brought to the log. The promise has been checked to be the log's and for this leaf.
+    async fn submit(&self, order: &Order, lock: &Lock) -> Result<Signed<Promise>, Unconfirmed> {
+        let preimage = self.secrets(order).preimage;
+        let leaf = Leaf::commit(lock.lock_tag(), lock.public.expiry, *preimage.expose());
+        let commit = commit(lock, &preimage);
+        let transport = &*self.world.transport;
+        let promise = self.in_time(call::<SubmitCommit, _>(transport, &self.log.url, &commit));
+        let promise = promise.await.map_err(|error| unconfirmed(&error))?;
+        let said = promise
+            .verified(&self.log.key)
+            .map_err(|_| Unconfirmed::Refused)?;
+        if said.log == self.log.name && said.leaf_hash == leaf.hash() {
+            Ok(promise)
+        } else {
+            tracing::warn!("the log's promise is for something else than was sent");
+            Err(Unconfirmed::Refused)
+        }
+    }
+
+    /// The preimage, brought to the bank.
+    async fn capture(&self, order: &Order, lock: &Lock) -> Result<BankWord, Unconfirmed> {
+        let payment = self.banks.get(&lock.public.bank);
+        let url = &payment.ok_or(Unconfirmed::Temporary)?.url;
+        let capture = Capture {
+            lock_tag: lock.lock_tag(),
+            preimage: *self.secrets(order).preimage.expose(),
+        };
+        let transport = &*self.world.transport;
+        let answer = self.in_time(call::<CaptureLock, _>(transport, url, &capture));
+        match answer.await {
+            Ok(status) => bank_word(lock, status),
+            Err(CallError::Refused(problem)) if is_decided(problem.kind) => self.status(lock).await,
+            Err(error) => Err(unconfirmed(&error)),
+        }
+    }
+
+    /// What the bank says about a lock.
+    async fn status(&self, lock: &Lock) -> Result<BankWord, Unconfirmed> {
+        let payment = self.banks.get(&lock.public.bank);
+        let url = &payment.ok_or(Unconfirmed::Temporary)?.url;
+        let request = LockStatusRequest {
+            bank: lock.public.bank,
+            lock_tags: vec![lock.lock_tag()],
+        };
+        let transport = &*self.world.transport;
+        let status = self.in_time(call::<Status, _>(transport, url, &request));
+        bank_word(lock, status.await.map_err(|error| unconfirmed(&error))?)
+    }
+
+    /// Waits for an answer no longer than log or bank may take.
+    async fn in_time<R>(
+        &self,
+        call: impl Future<Output = Result<R, CallError>>,
+    ) -> Result<R, CallError> {
+        let limit = Duration::from_secs(u64::from(self.margins.bank_round_trip.0));
+        tokio::time::timeout(limit, call)
+            .await
+            .unwrap_or(Err(CallError::Transport(TransportError::Timeout)))
+    }
+
+    fn promised(&self, promise: Signed<Promise>) -> Step {
+        Step::Promise {
+            promise: Box::new(promise),
+            due_at: self.now().plus(self.margins.checkpoint_interval),
+        }
+    }
+
+    /// The step that follows from the bank's word.
+    fn captured(&self, order: &Order, word: Result<BankWord, Unconfirmed>) -> Step {
+        let now = self.now();
+        match word {
+            Ok(BankWord { state, signed }) => match state {
+                LockState::Captured { .. } => Step::Capture {
+                    word: signed,
+                    at: now,
+                },
+                LockState::Released => Step::Fail {
+                    reason: Reason::Released,
+                    at: now,
+                },
+                LockState::Held => self.later(order, None),
+                LockState::Unknown => self.denied(order, now),
+            },
+            Err(Unconfirmed::Denied) => self.denied(order, now),
+            Err(Unconfirmed::Temporary | Unconfirmed::Refused) => {
+                self.later(order, Some(Reason::OutOfReach))
+            }
+        }
+    }
+
+    /// The bank denies its own lock: the operator has to talk to it, until the lock would have ended anyway.
+    fn denied(&self, order: &Order, now: Timestamp) -> Step {
+        let reason = Reason::LockDenied;
+        let lock = order.accept.as_ref().map(|accept| &accept.lock);
+        if lock.is_some_and(|lock| now > lock.private.settle_until) {
+            Step::Fail { reason, at: now }
+        } else {
+            self.later(order, Some(reason))
+        }
+    }
+
+    /// Another attempt: soon before the expiry, ever more rarely after it.
+    fn later(&self, order: &Order, reason: Option<Reason>) -> Step {
+        let pause = match order.state {
+            OrderState::Unknown => doubled(Seconds(1), order.attempts, PAUSE_MAX),
+            _ => Seconds(1),
+        };
+        Step::Defer {
+            state: order.state,
+            reason,
+            due_at: self.now().plus(pause),
+        }
+    }
+
+    /// Takes one step; none when it could not be written, which the writer has logged.
+    pub(super) async fn step(&self, txid: Txid, step: Step) -> Option<Order> {
+        self.apply(MerchantCommand::Step(txid, step)).await.ok()
+    }
+}
+
+/// `pause`, doubled with each attempt.
+pub(super) fn doubled(pause: Seconds, attempts: u32, longest: Seconds) -> Seconds {
+    let factor = 1_u32.checked_shl(attempts).unwrap_or(u32::MAX);
+    Seconds(pause.0.saturating_mul(factor).min(longest.0))
+}
+
+/// The bank's word about `lock`, once its signature has been checked.
+fn bank_word(lock: &Lock, status: Signed<LockStatus>) -> Result<BankWord, Unconfirmed> {
+    let bank = lock.public.bank;
+    let state = status
+        .verified(&bank.key())
+        .ok()
+        .filter(|said| said.bank == bank)
+        .and_then(|said| state_of(said, lock.lock_tag()))
+        .ok_or(Unconfirmed::Refused)?;
+    Ok(BankWord {
+        state,
+        signed: Box::new(status),
+    })
+}
+
+fn state_of(status: &LockStatus, lock_tag: LockTag) -> Option<LockState> {
+    let said = status.locks.iter().find(|said| said.lock_tag == lock_tag)?;
+    Some(said.state.clone())
+}
+
+/// Refusals that mean that the bank has, or will have, a decision to tell.
+const fn is_decided(problem: ProblemKind) -> bool {
+    matches!(problem, ProblemKind::LockDecided | ProblemKind::LockExpired)
+}
+
+fn unconfirmed(error: &CallError) -> Unconfirmed {
+    match error {
+        CallError::Refused(problem) if problem.kind == ProblemKind::UnknownLock => {
+            Unconfirmed::Denied
+        }
+        error if error.is_temporary() => Unconfirmed::Temporary,
+        _ => Unconfirmed::Refused,
+    }
+}
