@@ -21,7 +21,7 @@ use crate::{batch::store_problem, work::compute};
 /// An order after its check.
 enum Checked {
     /// It was answered before, with this.
-    Repeat(OrderReply),
+    Repeat(Box<OrderReply>),
     /// It can be answered with this, once that is on record.
     New(Box<(NewOrder, OrderReply)>),
 }
@@ -34,7 +34,7 @@ pub(super) async fn order<T: Transport + 'static>(
 ) -> Result<OrderReply, Problem> {
     let (shop, now) = (Arc::clone(&merchant), merchant.now());
     match compute(move || check(&shop, request, now)).await? {
-        Checked::Repeat(reply) => Ok(reply),
+        Checked::Repeat(reply) => Ok(*reply),
         Checked::New(new) => {
             let (new, reply) = *new;
             let command = MerchantCommand::Offer(Box::new(new));
@@ -56,7 +56,7 @@ fn check<T>(
     compose(merchant, &request, now).or_else(|problem| {
         let known = merchant.reader().order(&request.id());
         match known.map_err(|error| failed(&error))? {
-            Some(order) => reply_to(merchant, &order).map(Checked::Repeat),
+            Some(order) => reply_to(merchant, &order).map(|reply| Checked::Repeat(Box::new(reply))),
             None => Err(problem),
         }
     })
