@@ -248,3 +248,6 @@ impl CheckedLock {
         &self.lock
     }
 }
+
+#[cfg(test)]
+mod tests;

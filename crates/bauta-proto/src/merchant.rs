@@ -306,3 +306,6 @@ pub fn route(accepted_at: Timestamp, expiry: Timestamp, was_sent: bool, now: Tim
         (false, false, false) => Route::Nowhere,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
