@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions,
+        bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions, config::ConfigOptions,
         keygen::KeygenOptions, serve::ServeOptions, wallet::WalletOptions,
     },
     failure::{Failure, Outcome},
@@ -87,6 +87,8 @@ pub enum Command {
     Bench(BenchOptions),
     /// Run the roles of a configuration file
     Serve(ServeOptions),
+    /// Write a commented configuration
+    Config(ConfigOptions),
     /// Make a role's key file
     Keygen(KeygenOptions),
     /// Operate a bank: credit, list, freeze, export accounts

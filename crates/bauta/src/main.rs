@@ -2,11 +2,14 @@
 //!
 //! One binary that plays every role. Each command is one file in `commands`.
 
+#![expect(unreachable_pub, reason = "a binary has no outside: pub says what a module shows to the others")]
+
 mod arguments;
 mod commands;
 mod failure;
 mod report;
 mod runtime;
+mod setup;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Bench(options) => commands::bench::run(&options, &report),
         Command::Keygen(options) => commands::keygen::run(options, &report),
+        Command::Config(options) => commands::config::run(options, &report),
         Command::Serve(options) => commands::serve::run(options, &report),
         Command::Bank(options) => commands::bank::run(options, &report),
         Command::Wallet(options) => commands::wallet::run(*options, &report),

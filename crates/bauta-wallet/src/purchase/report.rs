@@ -49,6 +49,8 @@ pub struct PurchaseReport {
     pub shop: String,
     /// The merchant's key.
     pub merchant: Option<String>,
+    /// The key by which the merchant knows the customer in this purchase.
+    pub pseudonym: Option<String>,
     /// What it costs.
     pub price: MoneyReport,
     /// Whether the account paid, by name.
@@ -99,6 +101,7 @@ impl From<&Purchase> for PurchaseReport {
             title: purchase.title.clone(),
             shop: purchase.shop_url.clone(),
             merchant: merchant.map(|merchant| merchant.hex()),
+            pseudonym: offer.map(|offer| offer.pseudonym.hex()),
             price: purchase.listed.into(),
             named: purchase.payer == PayerKind::Account,
             created_at: purchase.created_at.0,

@@ -3,6 +3,7 @@
 pub mod bank;
 pub mod bench;
 pub mod completions;
+pub mod config;
 pub mod keygen;
 pub mod serve;
 pub mod wallet;
@@ -12,7 +13,7 @@ use bauta_server::keys::RoleSeed;
 use crate::failure::{Failure, Outcome};
 
 /// The seed in a role's key file.
-fn seed_of(key_file: &std::path::Path) -> Outcome<RoleSeed> {
+pub fn seed_of(key_file: &std::path::Path) -> Outcome<RoleSeed> {
     RoleSeed::load(key_file).map_err(|error| {
         let failure = Failure::from_error(&error);
         let message = format!("{}: {}", key_file.display(), failure.message);

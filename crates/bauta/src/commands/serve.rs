@@ -1,10 +1,10 @@
 //! `bauta serve`: runs the roles of a configuration file.
 
-use std::sync::Arc;
+use std::{io::IsTerminal, sync::Arc};
 
 use bauta_io::{HttpOptions, HttpTransport, SystemClock};
 use bauta_server::{
-    config::{LogConfig, LogFormat, LogLevel},
+    config::{LogConfig, LogFormat},
     serve::{self, ServeError},
     work::World,
 };
@@ -54,29 +54,19 @@ pub fn run(options: ServeOptions, _report: &Report) -> Outcome {
 
 /// Sends the log where the configuration says. It holds nothing about a user at any level.
 pub fn log_to_stderr(config: LogConfig) {
-    let level = tracing_subscriber::filter::LevelFilter::from_level(level_of(config.level));
+    let level = tracing_subscriber::filter::LevelFilter::from(config.level);
     // Only this program's own lines: what a library writes about a request may say who asked.
     let filter = tracing_subscriber::filter::Targets::new()
         .with_target("bauta", level)
         .with_target("bauta_server", level)
         .with_target("bauta_wallet", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let subscriber = tracing_subscriber::registry().with(filter);
     // A second subscriber in one process changes nothing.
     let _first = match config.format {
         LogFormat::Text => subscriber.with(lines).try_init(),
         LogFormat::Json => subscriber.with(lines.json()).try_init(),
     };
-}
-
-const fn level_of(level: LogLevel) -> tracing::Level {
-    match level {
-        LogLevel::Error => tracing::Level::ERROR,
-        LogLevel::Warn => tracing::Level::WARN,
-        LogLevel::Info => tracing::Level::INFO,
-        LogLevel::Debug => tracing::Level::DEBUG,
-        LogLevel::Trace => tracing::Level::TRACE,
-    }
 }
 
 impl From<ServeError> for Failure {

@@ -135,8 +135,7 @@ impl Archive {
         check_bounds(config)?;
         let keys = Keys::derive(&seed, &config.origin).map_err(ArchiveStartError::Origin)?;
         let (log_vkey, cosigner_vkey) = (keys.log.vkey().clone(), keys.cosigner.vkey().clone());
-        let policy = Policy::of_one_log(&log_vkey, &address(config)?, &cosigner_vkey)
-            .map_err(ArchiveStartError::Address)?;
+        let policy = keys.policy(&address(config)?)?;
 
         std::fs::create_dir_all(&config.data)?;
         let folder = Arc::new(PublicFolder::open(&config.data)?);
@@ -296,7 +295,20 @@ struct Keys {
     promise: SigningKey,
 }
 
+/// The policy of the log that has this seed, origin and address: what its archive will publish once it runs.
+///
+/// # Errors
+/// [`ArchiveStartError::Origin`] and [`ArchiveStartError::Address`] for what fits into no policy.
+pub fn log_policy(seed: &RoleSeed, origin: &str, url: &str) -> Result<Policy, ArchiveStartError> {
+    Keys::derive(seed, origin).map_err(ArchiveStartError::Origin)?.policy(url)
+}
+
 impl Keys {
+    fn policy(&self, url: &str) -> Result<Policy, ArchiveStartError> {
+        Policy::of_one_log(self.log.vkey(), url, self.cosigner.vkey())
+            .map_err(ArchiveStartError::Address)
+    }
+
     fn derive(seed: &RoleSeed, origin: &str) -> Result<Self, NoteError> {
         let promise = seed.signing_key("log");
         let cosigner = format!("{origin}/cosigner");

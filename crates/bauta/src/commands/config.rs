@@ -1,0 +1,100 @@
+//! `bauta config`: commented configurations and the keys that they name.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use bauta_server::config::RoleName;
+use clap::{Args, Subcommand};
+
+use crate::{
+    failure::{Failure, Outcome},
+    report::{FAINT, Report},
+    setup::Plan,
+};
+
+/// What to do.
+#[derive(Debug, Args)]
+pub struct ConfigOptions {
+    /// What to do
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to do with configurations.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Write a commented configuration for these roles, with their keys
+    Init(ConfigInit),
+    /// Read a configuration and say whether it is in order
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// For whom and where.
+#[derive(Debug, Args)]
+pub struct ConfigInit {
+    /// The roles; those that are named together know each other
+    #[arg(required = true, value_name = "ROLE", value_parser = role)]
+    pub roles: Vec<RoleName>,
+    /// The folder to write to
+    #[arg(long, short, default_value = ".", value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Write one file a role, to run each in a process of its own
+    #[arg(long)]
+    pub apart: bool,
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// The first role's port; the others follow
+    #[arg(long, default_value_t = 4_001)]
+    pub port: u16,
+}
+
+fn role(text: &str) -> Result<RoleName, String> {
+    let found = RoleName::ALL.iter().find(|role| role.as_str() == text);
+    found.copied().ok_or_else(|| {
+        let names: Vec<_> = RoleName::ALL.iter().map(|role| role.as_str()).collect();
+        format!("the roles are {}", names.join(", "))
+    })
+}
+
+/// Does it.
+pub fn run(options: ConfigOptions, report: &Report) -> Outcome {
+    match options.command {
+        ConfigCommand::Init(options) => init(options, report),
+        ConfigCommand::Check { file } => {
+            let config = bauta_server::config::Config::load(&file).map_err(|error| Failure::from_error(&error))?;
+            let roles: Vec<_> = config.roles().iter().map(|role| role.as_str()).collect();
+            let result = serde_json::json!({ "ok": true, "roles": roles });
+            report.result(&result, |_| format!("In order: {}", roles.join(", ")))
+        }
+    }
+}
+
+fn init(options: ConfigInit, report: &Report) -> Outcome {
+    let mut roles = options.roles;
+    roles.sort_by_key(|role| RoleName::ALL.iter().position(|other| other == role));
+    roles.dedup();
+    let port = options.port;
+    let plan = Plan {
+        folder: options.folder,
+        roles,
+        apart: options.apart,
+        host: options.host,
+        ports: [port, port.saturating_add(1), port.saturating_add(2)],
+        settings: Vec::new(),
+    };
+    let written = plan.write()?;
+    report.result(&written, |written| {
+        let list = |files: &[PathBuf]| files.iter().map(|file| format!("\n  {}", file.display())).collect::<String>();
+        let to_do: String = written.to_do.iter().map(|text| format!("\nTo do: {text}.")).collect();
+        let run = written.configurations.iter().map(|file| format!("\n  bauta serve --config {}", file.display()));
+        format!(
+            "Configurations:{}\nKeys (keep them secret, back them up):{}{to_do}\n{FAINT}Then run:{}{FAINT:#}",
+            list(&written.configurations),
+            list(&written.keys),
+            run.collect::<String>()
+        )
+    })
+}

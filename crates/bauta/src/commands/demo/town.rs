@@ -1,0 +1,151 @@
+//! The roles of the demonstration, each with its own folder, keys and port.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bauta_io::{HttpOptions, HttpTransport, SystemClock};
+use bauta_proto::{
+    coin::KeysetList,
+    codec::Message,
+    transport::{Request, address, bank::KEYSETS_PATH, fetch},
+};
+use bauta_server::{
+    config::{Config, RoleName},
+    roles::merchant::goods,
+    serve::{Server, ServeError},
+    work::World,
+};
+use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+
+use crate::{
+    failure::{Exit, Failure, Outcome},
+    report::{FAINT, Report},
+    setup::{Plan, free_ports},
+};
+
+/// How long the roles may take to be ready, and to settle what was sold.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The running roles.
+pub struct Town {
+    /// Everything's folder.
+    pub folder: PathBuf,
+    /// What the roles run with.
+    pub config: Config,
+    /// The way to them.
+    pub transport: Arc<HttpTransport>,
+    plan: Plan,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Town {
+    /// Writes configurations and keys, and starts the roles.
+    pub async fn open(folder: &Path, report: &Report) -> Outcome<Self> {
+        let quick = |role, key| (role, key, "200".to_owned());
+        let plan = Plan {
+            folder: folder.to_owned(),
+            roles: RoleName::ALL.to_vec(),
+            apart: false,
+            host: IpAddr::from([127, 0, 0, 1]),
+            ports: free_ports()?,
+            settings: vec![
+                quick(RoleName::Archive, "checkpoint_interval_ms"),
+                quick(RoleName::Bank, "follow_interval_ms"),
+                quick(RoleName::Merchant, "claim_interval_ms"),
+                (RoleName::Merchant, "name", "\"The corner shop\"".to_owned()),
+            ],
+        };
+        let written = plan.write()?;
+        let config = Config::load(&written.configurations[0]).map_err(|error| Failure::from_error(&error))?;
+        let transport = HttpTransport::new(HttpOptions::default()).map_err(|error| Failure::from_error(&error))?;
+        let transport = Arc::new(transport);
+        let world = World { clock: Arc::new(SystemClock), transport: Arc::clone(&transport) };
+        let server = Server::open(&config, &world).await?;
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(server.serve(async {
+            let _gone = stopped.await;
+        }));
+        let town = Self { folder: folder.to_owned(), config, transport, plan, stop, server };
+        town.bank_issues().await?;
+        for (role, what) in [
+            (RoleName::Bank, "accounts, coins and locks"),
+            (RoleName::Archive, "the public log"),
+            (RoleName::Merchant, "the shop"),
+        ] {
+            report.done(format!("{:<9}{FAINT}{}{FAINT:#}  {what}", role.as_str(), town.url(role)));
+        }
+        Ok(town)
+    }
+
+    /// Where a role is reached.
+    pub fn url(&self, role: RoleName) -> String {
+        self.plan.url(role)
+    }
+
+    /// A role's own folder.
+    pub fn folder_of(&self, role: RoleName) -> PathBuf {
+        self.folder.join(role.as_str())
+    }
+
+    /// Waits until the bank's first keyset stands in the log.
+    async fn bank_issues(&self) -> Outcome {
+        wait_for("the bank's keys to be logged", async || {
+            let request = Request::get(address(&self.url(RoleName::Bank), KEYSETS_PATH));
+            let list = fetch(&*self.transport, request, KeysetList::BYTES_MAX).await;
+            Ok(list.is_ok_and(|list| KeysetList::from_bytes(&list).is_ok_and(|list| !list.keysets.is_empty())))
+        })
+        .await
+    }
+
+    /// Waits until the merchant has its money for this many sales.
+    pub async fn settled(&self, sales: usize) -> Outcome {
+        let merchant = self.config.merchant.as_ref().ok_or_else(|| Failure::local("the town has no merchant"))?;
+        wait_for("the merchant to be paid", async || {
+            let orders = goods::orders(merchant)?;
+            Ok(orders.iter().filter(|order| order.is_settled()).count() >= sales)
+        })
+        .await
+    }
+
+    /// What a person can type while the roles run.
+    pub fn what_to_type(&self) -> String {
+        let wallet = self.folder.join("wallet");
+        let config = self.folder.join("bauta.toml");
+        let (wallet, config) = (wallet.display(), config.display());
+        let shop = self.url(RoleName::Merchant);
+        format!(
+            "  bauta wallet --wallet {wallet} balance\n  \
+               bauta wallet --wallet {wallet} list\n  \
+               bauta wallet --wallet {wallet} shop {shop}\n  \
+               bauta shop --config {config} add FILE --price 1.50EUR\n  \
+               bauta shop --config {config} orders\n  \
+               bauta bank --config {config} books\n  \
+               curl {}/checkpoint",
+            self.url(RoleName::Archive)
+        )
+    }
+
+    /// Stops the roles in order.
+    pub async fn close(self) -> Outcome {
+        let _gone = self.stop.send(());
+        let ended = self.server.await;
+        Ok(ended.map_err(|error| Failure::from_error(&error))??)
+    }
+}
+
+async fn wait_for(what: &str, mut is_so: impl AsyncFnMut() -> Outcome<bool>) -> Outcome {
+    let begun = tokio::time::Instant::now();
+    while !is_so().await? {
+        if begun.elapsed() > PATIENCE {
+            return Err(Failure::new(Exit::Local, format!("gave up waiting for {what}")));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
