@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions, config::ConfigOptions,
+        bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions, config::ConfigOptions, demo::DemoOptions, shop::ShopOptions,
         keygen::KeygenOptions, serve::ServeOptions, wallet::WalletOptions,
     },
     failure::{Failure, Outcome},
@@ -83,6 +83,8 @@ impl ColorChoice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Sell a file, pay for it with anonymous coins, deliver and prove it: everything at once, on this machine
+    Demo(DemoOptions),
     /// Measure how fast the roles are on this machine
     Bench(BenchOptions),
     /// Run the roles of a configuration file
@@ -93,6 +95,8 @@ pub enum Command {
     Keygen(KeygenOptions),
     /// Operate a bank: credit, list, freeze, export accounts
     Bank(BankOptions),
+    /// Operate a shop: goods and orders
+    Shop(ShopOptions),
     /// Hold coins, buy, open what was bought
     Wallet(Box<WalletOptions>),
     /// Print a completion script for a shell

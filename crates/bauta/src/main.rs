@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Command::Keygen(options) => commands::keygen::run(options, &report),
         Command::Config(options) => commands::config::run(options, &report),
         Command::Serve(options) => commands::serve::run(options, &report),
+        Command::Demo(options) => commands::demo::run(options, &report),
+        Command::Shop(options) => commands::shop::run(options, &report),
         Command::Bank(options) => commands::bank::run(options, &report),
         Command::Wallet(options) => commands::wallet::run(*options, &report),
         Command::Completions(options) => commands::completions::run(&options, &report),

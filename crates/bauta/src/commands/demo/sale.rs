@@ -17,7 +17,7 @@ use bauta_proto::{
 };
 use bauta_server::{
     config::RoleName,
-    roles::{bank::operator, merchant::goods},
+    roles::{bank::operator, merchant::goods::GoodInput},
 };
 use bauta_wallet::{BuyOptions, Environment, Protection, PurchaseReport, SaveOptions, Wallet};
 use serde::Serialize;
@@ -83,8 +83,7 @@ impl Customer {
         let bank_id: BankId = bank.bank.parse().map_err(|error| Failure::from_error(&error))?;
         let account = wallet.account(bank_id);
         let purse = purse(price, goods)?;
-        let config = town.config.bank.as_ref().ok_or_else(|| Failure::local("the town has no bank"))?;
-        operator::credit(config, account, purse, "demo", SystemClock.now())?;
+        operator::credit(town.bank()?, account, purse, "demo", SystemClock.now())?;
         let issued = wallet.withdraw(bank_id, purse).await?;
         report.done(format!("customer withdraws {} in {} coins that nobody can recognise", issued.value.text, issued.coins));
         Ok(Self { wallet, account })
@@ -154,14 +153,21 @@ impl OnSale {
 }
 
 async fn sell(town: &Town, file: &Path, price: Money, report: &Report) -> Outcome<OnSale> {
-    let config = town.config.merchant.clone().ok_or_else(|| Failure::local("the town has no merchant"))?;
-    let (path, report) = (file.to_owned(), report.clone());
+    let mut shop = shop::open(town.merchant()?)?;
+    let (path, mut bar) = (file.to_owned(), shop::bar(file, report));
+    let input = GoodInput {
+        title: shop::title_of(file),
+        price,
+        description: "sold by the demonstration".to_owned(),
+        licence: String::new(),
+        refund_rule: String::new(),
+        media_type: None,
+    };
     let added = tokio::task::spawn_blocking(move || {
-        let input = shop::input(&path, price, None);
-        goods::add_good(&config, &path, &input, SystemClock.now(), &mut SystemRng::new(), shop::bar(&path, &report))
+        shop.add_good(&path, &input, &mut SystemRng::new(), &mut bar)
     });
     let good = added.await.map_err(|error| Failure::from_error(&error))??;
-    Ok(OnSale { id: good.id.hex(), pt_root: good.pt_root.hex() })
+    Ok(OnSale { id: good.good.hex(), pt_root: good.pt_root.hex() })
 }
 
 /// BLAKE3 of a file, in constant memory.

@@ -15,13 +15,15 @@ use bauta_proto::{
 };
 use bauta_server::{
     config::{Config, RoleName},
-    roles::merchant::goods,
+    roles::{bank::BankConfig, merchant::MerchantConfig},
     serve::{Server, ServeError},
     work::World,
 };
+use bauta_store::merchant::OrderState;
 use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 
 use crate::{
+    commands::shop,
     failure::{Exit, Failure, Outcome},
     report::{FAINT, Report},
     setup::{Plan, free_ports},
@@ -83,6 +85,16 @@ impl Town {
         Ok(town)
     }
 
+    /// The bank's configuration.
+    pub fn bank(&self) -> Outcome<&BankConfig> {
+        self.config.bank.as_ref().ok_or_else(|| Failure::local("the town has no bank"))
+    }
+
+    /// The merchant's configuration.
+    pub fn merchant(&self) -> Outcome<&MerchantConfig> {
+        self.config.merchant.as_ref().ok_or_else(|| Failure::local("the town has no merchant"))
+    }
+
     /// Where a role is reached.
     pub fn url(&self, role: RoleName) -> String {
         self.plan.url(role)
@@ -105,10 +117,9 @@ impl Town {
 
     /// Waits until the merchant has its money for this many sales.
     pub async fn settled(&self, sales: usize) -> Outcome {
-        let merchant = self.config.merchant.as_ref().ok_or_else(|| Failure::local("the town has no merchant"))?;
+        let shop = shop::open(self.merchant()?)?;
         wait_for("the merchant to be paid", async || {
-            let orders = goods::orders(merchant)?;
-            Ok(orders.iter().filter(|order| order.is_settled()).count() >= sales)
+            Ok(shop.orders(&[OrderState::Claimed], sales)?.len() >= sales)
         })
         .await
     }
