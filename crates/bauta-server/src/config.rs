@@ -19,7 +19,7 @@ use serde::Deserialize;
 pub use template::{RoleName, template};
 use tracing::level_filters::LevelFilter;
 
-use crate::roles::{archive::ArchiveConfig, bank::BankConfig};
+use crate::roles::{archive::ArchiveConfig, bank::BankConfig, merchant::MerchantConfig};
 
 /// Everything that one process plays.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Config {
     pub bank: Option<BankConfig>,
     /// The archive, if this process is one.
     pub archive: Option<ArchiveConfig>,
+    /// The merchant, if this process is one.
+    pub merchant: Option<MerchantConfig>,
 }
 
 /// What is logged, and how. The log goes to standard error and holds nothing about a user at any level.
@@ -156,6 +158,7 @@ impl Resolve for Config {
     fn resolve(&mut self, folder: &Path) {
         self.bank.resolve(folder);
         self.archive.resolve(folder);
+        self.merchant.resolve(folder);
     }
 }
 
@@ -167,6 +170,15 @@ impl Resolve for HttpConfig {
 }
 
 impl Resolve for BankConfig {
+    fn resolve(&mut self, folder: &Path) {
+        self.http.resolve(folder);
+        self.data.resolve(folder);
+        self.key_file.resolve(folder);
+        self.log_policy.resolve(folder);
+    }
+}
+
+impl Resolve for MerchantConfig {
     fn resolve(&mut self, folder: &Path) {
         self.http.resolve(folder);
         self.data.resolve(folder);

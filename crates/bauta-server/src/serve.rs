@@ -19,6 +19,7 @@ use crate::{
     roles::{
         archive::{Archive, ArchiveConfig, ArchiveStartError},
         bank::{Bank, BankConfig, BankStartError},
+        merchant::{Merchant, MerchantConfig, MerchantStartError},
     },
     work::World,
 };
@@ -47,6 +48,9 @@ pub enum ServeError {
     /// The bank does not start.
     #[error("the bank does not start")]
     Bank(#[from] BankStartError),
+    /// The merchant does not start.
+    #[error("the merchant does not start")]
+    Merchant(#[from] MerchantStartError),
     /// The archive does not start.
     #[error("the archive does not start")]
     Archive(#[from] ArchiveStartError),
@@ -100,6 +104,9 @@ impl Server {
         }
         if let Some(archive) = &config.archive {
             roles.push(open_archive(archive, world, stop.clone()).await?);
+        }
+        if let Some(merchant) = &config.merchant {
+            roles.push(open_merchant(merchant, world, stop.clone()).await?);
         }
         Ok(Self { roles, stop_jobs })
     }
@@ -194,6 +201,20 @@ async fn open_archive<T: Transport>(
     let router = archive.router();
     let jobs = Box::pin(archive.run_jobs(stop));
     opened(RoleName::Archive, &config.http, router, ready, jobs).await
+}
+
+async fn open_merchant<T: Transport + 'static>(
+    config: &MerchantConfig,
+    world: &World<T>,
+    stop: watch::Receiver<bool>,
+) -> Result<Opened, ServeError> {
+    let seed = seed(RoleName::Merchant, &config.key_file)?;
+    let merchant = Merchant::open(config, seed, world.clone())?;
+    let watched = Arc::clone(&merchant);
+    let ready = move || watched.ready();
+    let router = merchant.router();
+    let jobs = Box::pin(merchant.run_jobs(stop));
+    opened(RoleName::Merchant, &config.http, router, ready, jobs).await
 }
 
 async fn opened(

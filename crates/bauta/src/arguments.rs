@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions, config::ConfigOptions, demo::DemoOptions, shop::ShopOptions,
-        keygen::KeygenOptions, serve::ServeOptions, wallet::WalletOptions,
+        bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions,
+        config::ConfigOptions, demo::DemoOptions, keygen::KeygenOptions, serve::ServeOptions,
+        shop::ShopOptions, wallet::WalletOptions,
     },
     failure::{Failure, Outcome},
 };

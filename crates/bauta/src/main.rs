@@ -2,7 +2,10 @@
 //!
 //! One binary that plays every role. Each command is one file in `commands`.
 
-#![expect(unreachable_pub, reason = "a binary has no outside: pub says what a module shows to the others")]
+#![expect(
+    unreachable_pub,
+    reason = "a binary has no outside: pub says what a module shows to the others"
+)]
 
 mod arguments;
 mod commands;

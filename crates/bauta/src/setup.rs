@@ -60,18 +60,26 @@ impl Plan {
     pub fn write(&self) -> Outcome<Written> {
         fs::create_dir_all(&self.folder)?;
         let seeds = self.seeds()?;
-        let seed = |role| seeds.iter().find(|(name, _)| *name == role).map(|(_, seed)| seed);
+        let seed = |role| {
+            seeds
+                .iter()
+                .find(|(name, _)| *name == role)
+                .map(|(_, seed)| seed)
+        };
         let mut to_do = Vec::new();
         let mut settings = self.settings.clone();
         match seed(RoleName::Archive) {
             Some(archive) => {
                 let url = self.url(RoleName::Archive);
-                let policy = log_policy(archive, ORIGIN, &url).map_err(|error| Failure::from_error(&error))?;
+                let policy = log_policy(archive, ORIGIN, &url)
+                    .map_err(|error| Failure::from_error(&error))?;
                 write_new(&self.folder.join(POLICY_FILE), policy.text())?;
                 settings.push((RoleName::Archive, "origin", format!("{ORIGIN:?}")));
                 settings.push((RoleName::Archive, "url", format!("{url:?}")));
             }
-            None => to_do.push(format!("put the archive's policy (its /v1/log-policy) into {POLICY_FILE}")),
+            None => to_do.push(format!(
+                "put the archive's policy (its /v1/log-policy) into {POLICY_FILE}"
+            )),
         }
         match seed(RoleName::Bank).map(bank_id) {
             Some(bank) => {
@@ -85,12 +93,22 @@ impl Plan {
         }
         let configurations = self.write_configurations(&settings)?;
         let keys = self.roles.iter().map(|role| self.key_file(*role)).collect();
-        Ok(Written { configurations, keys, to_do })
+        Ok(Written {
+            configurations,
+            keys,
+            to_do,
+        })
     }
 
-    fn write_configurations(&self, settings: &[(RoleName, &'static str, String)]) -> Outcome<Vec<PathBuf>> {
+    fn write_configurations(
+        &self,
+        settings: &[(RoleName, &'static str, String)],
+    ) -> Outcome<Vec<PathBuf>> {
         let files: Vec<(String, Vec<RoleName>)> = if self.apart {
-            self.roles.iter().map(|role| (format!("{}.toml", role.as_str()), vec![*role])).collect()
+            self.roles
+                .iter()
+                .map(|role| (format!("{}.toml", role.as_str()), vec![*role]))
+                .collect()
         } else {
             vec![("bauta.toml".to_owned(), self.roles.clone())]
         };
@@ -102,7 +120,12 @@ impl Plan {
             }
             for role in &roles {
                 let listen = self.url(*role).replace("http://", "");
-                set(&mut text, &format!("[{}.http]", role.as_str()), "listen", &format!("{listen:?}"));
+                set(
+                    &mut text,
+                    &format!("[{}.http]", role.as_str()),
+                    "listen",
+                    &format!("{listen:?}"),
+                );
             }
             let path = self.folder.join(name);
             write_new(&path, &text)?;
@@ -118,7 +141,8 @@ impl Plan {
                 return Ok((*role, crate::commands::seed_of(&path)?));
             }
             let seed = RoleSeed::generate(&mut SystemRng::new());
-            seed.store(&path).map_err(|error| Failure::from_error(&error))?;
+            seed.store(&path)
+                .map_err(|error| Failure::from_error(&error))?;
             Ok((*role, seed))
         };
         self.roles.iter().map(seed).collect()
@@ -138,7 +162,11 @@ fn set(text: &mut String, section: &str, key: &str, value: &str) {
         }
         let name = line.trim_start_matches('#').split(" = ").next();
         let is_it = is_inside && !line.starts_with("# ") && name == Some(key);
-        if is_it { format!("{key} = {value}") } else { line.to_owned() }
+        if is_it {
+            format!("{key} = {value}")
+        } else {
+            line.to_owned()
+        }
     });
     *text = lines.collect::<Vec<_>>().join("\n") + "\n";
 }
@@ -147,7 +175,8 @@ fn write_new(path: &Path, text: &str) -> Outcome {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create_new(true).open(path);
     let mut file = file.map_err(|error| {
-        Failure::local(format!("{}: {error}", path.display())).remedy("Nothing is overwritten: choose another folder.")
+        Failure::local(format!("{}: {error}", path.display()))
+            .remedy("Nothing is overwritten: choose another folder.")
     })?;
     std::io::Write::write_all(&mut file, text.as_bytes())?;
     Ok(file.sync_all()?)
@@ -198,7 +227,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         plan(folder.path(), true).write().expect("writes");
         let key = fs::read(folder.path().join("bank.key")).expect("reads");
-        plan(folder.path(), true).write().expect_err("there is a configuration already");
-        assert_eq!(fs::read(folder.path().join("bank.key")).expect("reads"), key);
+        plan(folder.path(), true)
+            .write()
+            .expect_err("there is a configuration already");
+        assert_eq!(
+            fs::read(folder.path().join("bank.key")).expect("reads"),
+            key
+        );
     }
 }

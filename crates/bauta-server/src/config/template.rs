@@ -15,11 +15,13 @@ pub enum RoleName {
     Bank,
     /// The archive.
     Archive,
+    /// The merchant.
+    Merchant,
 }
 
 impl RoleName {
     /// All roles, in the order of the file.
-    pub const ALL: &[Self] = &[Self::Bank, Self::Archive];
+    pub const ALL: &[Self] = &[Self::Bank, Self::Archive, Self::Merchant];
 
     /// The name, also of the section in the file.
     #[must_use]
@@ -27,6 +29,7 @@ impl RoleName {
         match self {
             Self::Bank => "bank",
             Self::Archive => "archive",
+            Self::Merchant => "merchant",
         }
     }
 
@@ -34,6 +37,7 @@ impl RoleName {
         match self {
             Self::Bank => &BANK,
             Self::Archive => &ARCHIVE,
+            Self::Merchant => &MERCHANT,
         }
     }
 }
@@ -44,7 +48,8 @@ impl Config {
     pub fn roles(&self) -> Vec<RoleName> {
         let bank = self.bank.as_ref().map(|_| RoleName::Bank);
         let archive = self.archive.as_ref().map(|_| RoleName::Archive);
-        [bank, archive].into_iter().flatten().collect()
+        let merchant = self.merchant.as_ref().map(|_| RoleName::Merchant);
+        [bank, archive, merchant].into_iter().flatten().collect()
     }
 }
 
@@ -167,6 +172,35 @@ const ARCHIVE: Section = Section {
         ("batch_max", Default("1024")),
     ],
     tables: &[http("[archive.http]", http_values!("\"127.0.0.1:4002\""))],
+};
+
+const MERCHANT: Section = Section {
+    header: "[merchant]",
+    source: include_str!("../roles/merchant/config.rs"),
+    structure: "MerchantConfig",
+    values: &[
+        ("data", Set("\"merchant\"")),
+        ("key_file", Set("\"merchant.key\"")),
+        ("name", Set("\"Example shop\"")),
+        ("log_policy", Set("\"log-policy\"")),
+        (
+            "banks",
+            Set(
+                "[{ bank = \"0000000000000000000000000000000000000000000000000000000000000000\", \
+                 url = \"http://127.0.0.1:4001\", account = \"own\" }]",
+            ),
+        ),
+        ("offer_minutes", Default("15")),
+        ("lock_min_s", Optional("14")),
+        ("lock_max_s", Optional("3614")),
+        ("dispute_window_s", Default("604800")),
+        ("checkpoint_interval_s", Default("2")),
+        ("bank_round_trip_s", Default("10")),
+        ("claim_interval_ms", Default("5000")),
+        ("offers_max", Default("1000000")),
+        ("batch_max", Default("256")),
+    ],
+    tables: &[http("[merchant.http]", http_values!("\"127.0.0.1:4003\""))],
 };
 
 fn write_section(out: &mut String, section: &Section, effective: fn(&Value) -> bool) {

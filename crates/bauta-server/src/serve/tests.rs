@@ -33,6 +33,9 @@ fn config(folder: &Path) -> Config {
         archive.http.listen.set_port(free_port());
         fs::write(&bank.log_policy.0, log_policy(archive)).expect("writes");
     }
+    if let Some(merchant) = &mut config.merchant {
+        merchant.http.listen.set_port(0);
+    }
     config
 }
 

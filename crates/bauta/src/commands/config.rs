@@ -64,7 +64,8 @@ pub fn run(options: ConfigOptions, report: &Report) -> Outcome {
     match options.command {
         ConfigCommand::Init(options) => init(options, report),
         ConfigCommand::Check { file } => {
-            let config = bauta_server::config::Config::load(&file).map_err(|error| Failure::from_error(&error))?;
+            let config = bauta_server::config::Config::load(&file)
+                .map_err(|error| Failure::from_error(&error))?;
             let roles: Vec<_> = config.roles().iter().map(|role| role.as_str()).collect();
             let result = serde_json::json!({ "ok": true, "roles": roles });
             report.result(&result, |_| format!("In order: {}", roles.join(", ")))

@@ -60,7 +60,9 @@ pub fn log_to_stderr(config: LogConfig) {
         .with_target("bauta", level)
         .with_target("bauta_server", level)
         .with_target("bauta_wallet", level);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let subscriber = tracing_subscriber::registry().with(filter);
     // A second subscriber in one process changes nothing.
     let _first = match config.format {

@@ -97,17 +97,28 @@ pub struct AddOptions {
 
 /// Does it.
 pub fn run(options: ShopOptions, report: &Report) -> Outcome {
-    let config = options.config.load()?.merchant.ok_or_else(|| options.config.lacks("merchant"))?;
+    let config = options
+        .config
+        .load()?
+        .merchant
+        .ok_or_else(|| options.config.lacks("merchant"))?;
     match options.command {
         ShopCommand::Id => id(&config, report),
         ShopCommand::Add(add) => {
             let (input, mut progress) = (add.input(), bar(&add.path, report));
-            let good = open(&config)?.add_good(&add.path, &input, &mut SystemRng::new(), &mut progress)?;
+            let good =
+                open(&config)?.add_good(&add.path, &input, &mut SystemRng::new(), &mut progress)?;
             added(&good, &input, report)
         }
         ShopCommand::Update { good, add } => {
             let (input, mut progress) = (add.input(), bar(&add.path, report));
-            let good = open(&config)?.new_version(good, &add.path, &input, &mut SystemRng::new(), &mut progress)?;
+            let good = open(&config)?.new_version(
+                good,
+                &add.path,
+                &input,
+                &mut SystemRng::new(),
+                &mut progress,
+            )?;
             added(&good, &input, report)
         }
         ShopCommand::List => list(&config, report),
@@ -143,7 +154,9 @@ impl AddOptions {
 /// What a good is called when nobody says: the name of its file.
 pub fn title_of(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// Shows how far encrypting has come.
@@ -270,10 +283,16 @@ impl ListedOrder {
 
 fn orders(config: &MerchantConfig, only_open: bool, report: &Report) -> Outcome {
     let is_open = |state: &OrderState| !matches!(state, OrderState::Claimed | OrderState::Failed);
-    let states: Vec<OrderState> = OrderState::ALL.into_iter().filter(|state| !only_open || is_open(state)).collect();
+    let states: Vec<OrderState> = OrderState::ALL
+        .into_iter()
+        .filter(|state| !only_open || is_open(state))
+        .collect();
     let now = SystemClock.now();
     let orders = open(config)?.orders(&states, ORDERS_MAX)?;
-    let orders: Vec<ListedOrder> = orders.iter().map(|order| ListedOrder::new(order, now)).collect();
+    let orders: Vec<ListedOrder> = orders
+        .iter()
+        .map(|order| ListedOrder::new(order, now))
+        .collect();
     report.result(&orders, |orders| {
         let rows = orders.iter().map(|order| {
             [
@@ -288,7 +307,18 @@ fn orders(config: &MerchantConfig, only_open: bool, report: &Report) -> Outcome 
         if orders.is_empty() {
             return "No orders.".to_owned();
         }
-        table(["when", "price", "state", "what it means", "acts next", "txid"], rows).to_string()
+        table(
+            [
+                "when",
+                "price",
+                "state",
+                "what it means",
+                "acts next",
+                "txid",
+            ],
+            rows,
+        )
+        .to_string()
     })
 }
 
@@ -304,7 +334,12 @@ fn id(config: &MerchantConfig, report: &Report) -> Outcome {
     let merchant = merchant_id(&seed).hex();
     let result = serde_json::json!({ "ok": true, "merchant": merchant, "accounts": accounts });
     report.result(&result, |_| {
-        let accounts = accounts.iter().map(|account| format!("\n  paid at {} into account {}", account["url"], account["account"]));
+        let accounts = accounts.iter().map(|account| {
+            format!(
+                "\n  paid at {} into account {}",
+                account["url"], account["account"]
+            )
+        });
         format!("merchant {merchant}{}", accounts.collect::<String>())
     })
 }

@@ -300,7 +300,9 @@ struct Keys {
 /// # Errors
 /// [`ArchiveStartError::Origin`] and [`ArchiveStartError::Address`] for what fits into no policy.
 pub fn log_policy(seed: &RoleSeed, origin: &str, url: &str) -> Result<Policy, ArchiveStartError> {
-    Keys::derive(seed, origin).map_err(ArchiveStartError::Origin)?.policy(url)
+    Keys::derive(seed, origin)
+        .map_err(ArchiveStartError::Origin)?
+        .policy(url)
 }
 
 impl Keys {

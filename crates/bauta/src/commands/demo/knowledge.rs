@@ -46,7 +46,10 @@ impl Row {
 
     /// Whether nobody holds it who must not.
     pub fn is_as_promised(&self) -> bool {
-        self.found().iter().zip(self.allowed).all(|(found, allowed)| !found || allowed)
+        self.found()
+            .iter()
+            .zip(self.allowed)
+            .all(|(found, allowed)| !found || allowed)
     }
 }
 
@@ -63,27 +66,73 @@ impl Fact {
             let bytes = HEXLOWER.decode(hex.as_bytes()).unwrap_or_default();
             [hex.into_bytes(), bytes]
         });
-        Self { name, forms: forms.filter(|form| !form.is_empty()).collect(), allowed }
+        Self {
+            name,
+            forms: forms.filter(|form| !form.is_empty()).collect(),
+            allowed,
+        }
     }
 
     fn text(name: &'static str, allowed: [bool; 3], text: impl Iterator<Item = String>) -> Self {
-        Self { name, forms: text.map(String::into_bytes).filter(|form| !form.is_empty()).collect(), allowed }
+        Self {
+            name,
+            forms: text
+                .map(String::into_bytes)
+                .filter(|form| !form.is_empty())
+                .collect(),
+            allowed,
+        }
     }
 }
 
 /// Searches every role's folder.
 pub fn look(town: &Town, customer: &Customer, sales: &[Sale]) -> Outcome<Vec<Row>> {
-    let of = |field: fn(&Sale) -> Option<String>| sales.iter().filter_map(field).collect::<Vec<_>>().into_iter();
-    let (bank, archive, merchant) = ([true, false, false], [true, true, true], [false, false, true]);
+    let of = |field: fn(&Sale) -> Option<String>| {
+        sales
+            .iter()
+            .filter_map(field)
+            .collect::<Vec<_>>()
+            .into_iter()
+    };
+    let (bank, archive, merchant) = (
+        [true, false, false],
+        [true, true, true],
+        [false, false, true],
+    );
     let facts = [
-        Fact::id("the account that the coins came from", bank, std::iter::once(customer.account.hex())),
-        Fact::text("the good's title", merchant, of(|sale| Some(sale.name.clone()))),
-        Fact::id("the content that was bought", merchant, of(|sale| Some(sale.blake3.clone()))),
-        Fact::id("the purchase (txid)", merchant, of(|sale| Some(sale.txid.clone()))),
-        Fact::id("the customer's one-purchase key", merchant, of(|sale| sale.report.pseudonym.clone())),
-        Fact::id("the lock that paid", archive, of(|sale| Some(sale.lock_tag.clone()))),
+        Fact::id(
+            "the account that the coins came from",
+            bank,
+            std::iter::once(customer.account.hex()),
+        ),
+        Fact::text(
+            "the good's title",
+            merchant,
+            of(|sale| Some(sale.name.clone())),
+        ),
+        Fact::id(
+            "the content that was bought",
+            merchant,
+            of(|sale| Some(sale.blake3.clone())),
+        ),
+        Fact::id(
+            "the purchase (txid)",
+            merchant,
+            of(|sale| Some(sale.txid.clone())),
+        ),
+        Fact::id(
+            "the customer's one-purchase key",
+            merchant,
+            of(|sale| sale.report.pseudonym.clone()),
+        ),
+        Fact::id(
+            "the lock that paid",
+            archive,
+            of(|sale| Some(sale.lock_tag.clone())),
+        ),
     ];
-    let folders = [RoleName::Bank, RoleName::Archive, RoleName::Merchant].map(|role| town.folder_of(role));
+    let folders =
+        [RoleName::Bank, RoleName::Archive, RoleName::Merchant].map(|role| town.folder_of(role));
     let mut rows = Vec::new();
     for fact in &facts {
         let mut found = [false; 3];
@@ -91,7 +140,13 @@ pub fn look(town: &Town, customer: &Customer, sales: &[Sale]) -> Outcome<Vec<Row
             *found = holds(folder, &fact.forms)?;
         }
         let [bank, archive, merchant] = found;
-        rows.push(Row { fact: fact.name, bank, archive, merchant, allowed: fact.allowed });
+        rows.push(Row {
+            fact: fact.name,
+            bank,
+            archive,
+            merchant,
+            allowed: fact.allowed,
+        });
     }
     Ok(rows)
 }
@@ -110,21 +165,30 @@ fn files(folder: &Path) -> Outcome<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(files(&path)?)
+        } else {
+            found.push(path)
+        }
     }
     Ok(found)
 }
 
 fn file_holds(path: &Path, forms: &[Vec<u8>]) -> Outcome<bool> {
     // A running role may remove a file between the listing and now; what is gone is not held.
-    let Ok(mut file) = File::open(path) else { return Ok(false) };
+    let Ok(mut file) = File::open(path) else {
+        return Ok(false);
+    };
     let finders: Vec<_> = forms.iter().map(memmem::Finder::new).collect();
     let overlap = forms.iter().map(Vec::len).max().unwrap_or(1) - 1;
     let mut piece = Vec::new();
     loop {
         let kept = piece.len().min(overlap);
         piece.drain(..piece.len() - kept);
-        let read = file.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+        let read = file
+            .by_ref()
+            .take(PIECE_BYTES as u64)
+            .read_to_end(&mut piece)?;
         if finders.iter().any(|finder| finder.find(&piece).is_some()) {
             return Ok(true);
         }
@@ -136,17 +200,30 @@ fn file_holds(path: &Path, forms: &[Vec<u8>]) -> Outcome<bool> {
 
 /// The rows as people read them.
 pub fn table(rows: &[Row]) -> String {
-    let mut lines = vec![format!("  {STRONG}{:<40}{:>8}{:>10}{:>10}{:>9}{STRONG:#}", "", "bank", "archive", "merchant", "wallet")];
+    let mut lines = vec![format!(
+        "  {STRONG}{:<40}{:>8}{:>10}{:>10}{:>9}{STRONG:#}",
+        "", "bank", "archive", "merchant", "wallet"
+    )];
     for row in rows {
-        let cells = row.found().into_iter().zip(row.allowed).zip([8, 10, 10]).map(|((found, allowed), width)| {
-            let (style, text) = match (found, allowed) {
-                (true, true) => (GOOD, "knows"),
-                (true, false) => (BAD, "LEAKED"),
-                (false, _) => (FAINT, "-"),
-            };
-            format!("{style}{text:>width$}{style:#}")
-        });
-        lines.push(format!("  {:<40}{}{GOOD}{:>9}{GOOD:#}", row.fact, cells.collect::<String>(), "knows"));
+        let cells = row
+            .found()
+            .into_iter()
+            .zip(row.allowed)
+            .zip([8, 10, 10])
+            .map(|((found, allowed), width)| {
+                let (style, text) = match (found, allowed) {
+                    (true, true) => (GOOD, "knows"),
+                    (true, false) => (BAD, "LEAKED"),
+                    (false, _) => (FAINT, "-"),
+                };
+                format!("{style}{text:>width$}{style:#}")
+            });
+        lines.push(format!(
+            "  {:<40}{}{GOOD}{:>9}{GOOD:#}",
+            row.fact,
+            cells.collect::<String>(),
+            "knows"
+        ));
     }
     lines.join("\n")
 }

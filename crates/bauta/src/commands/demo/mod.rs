@@ -4,8 +4,8 @@
 //! what the protocol tells them. The wallet is the same library that `bauta wallet` uses.
 
 mod knowledge;
-mod sample;
 mod sale;
+mod sample;
 mod town;
 
 use std::{
@@ -74,15 +74,24 @@ async fn play(options: &DemoOptions, folder: &Path, report: &Report) -> Outcome 
     town.close().await?;
     let (goods, knowledge) = played?;
     ended?;
-    let ok = goods.iter().all(|sale| sale.ok) && knowledge.iter().all(knowledge::Row::is_as_promised);
-    let result = Result { ok, goods, knowledge, data: options.data.clone() };
+    let ok =
+        goods.iter().all(|sale| sale.ok) && knowledge.iter().all(knowledge::Row::is_as_promised);
+    let result = Result {
+        ok,
+        goods,
+        knowledge,
+        data: options.data.clone(),
+    };
     if report.is_json() {
         report.result(&result, |_| String::new())?;
     }
     if ok {
         Ok(())
     } else {
-        Err(Failure::new(Exit::Cheated, "the demonstration did not keep a promise; see above"))
+        Err(Failure::new(
+            Exit::Cheated,
+            "the demonstration did not keep a promise; see above",
+        ))
     }
 }
 
@@ -102,17 +111,28 @@ async fn sell_all(
     let rows = knowledge::look(town, &customer, &goods)?;
     report.say(format!("\n{STRONG}Who learned what{STRONG:#} {FAINT}(found in what each one's files really hold){FAINT:#}"));
     report.say(knowledge::table(&rows).to_string());
-    report.done(format!("{} sold, paid, opened and proved in {:.1} s", plural(goods.len()), begun.elapsed().as_secs_f64()));
+    report.done(format!(
+        "{} sold, paid, opened and proved in {:.1} s",
+        plural(goods.len()),
+        begun.elapsed().as_secs_f64()
+    ));
     Ok((goods, rows))
 }
 
 fn plural(goods: usize) -> String {
-    if goods == 1 { "One good".to_owned() } else { format!("{goods} goods") }
+    if goods == 1 {
+        "One good".to_owned()
+    } else {
+        format!("{goods} goods")
+    }
 }
 
 async fn stay(town: &Town, report: &Report) -> Outcome {
     let stopped = stop_signal()?;
-    report.say(format!("\n{STRONG}Everything keeps running.{STRONG:#} In another terminal:\n{}", town.what_to_type()));
+    report.say(format!(
+        "\n{STRONG}Everything keeps running.{STRONG:#} In another terminal:\n{}",
+        town.what_to_type()
+    ));
     report.say("Ctrl-C ends it.");
     stopped.await;
     Ok(())

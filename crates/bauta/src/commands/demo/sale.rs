@@ -80,28 +80,54 @@ impl Customer {
         let folder = town.folder.join("wallet");
         let mut wallet = Wallet::init(&folder, &Protection::Unprotected, environment)?;
         let bank = wallet.add_bank(&town.url(RoleName::Bank), None).await?;
-        let bank_id: BankId = bank.bank.parse().map_err(|error| Failure::from_error(&error))?;
+        let bank_id: BankId = bank
+            .bank
+            .parse()
+            .map_err(|error| Failure::from_error(&error))?;
         let account = wallet.account(bank_id);
         let purse = purse(price, goods)?;
         operator::credit(town.bank()?, account, purse, "demo", SystemClock.now())?;
         let issued = wallet.withdraw(bank_id, purse).await?;
-        report.done(format!("customer withdraws {} in {} coins that nobody can recognise", issued.value.text, issued.coins));
+        report.done(format!(
+            "customer withdraws {} in {} coins that nobody can recognise",
+            issued.value.text, issued.coins
+        ));
         Ok(Self { wallet, account })
     }
 
     /// The merchant puts a file up for sale, the customer buys and opens it.
-    pub async fn buy(&mut self, town: &Town, file: &Path, price: Money, report: &Report) -> Outcome<Sale> {
+    pub async fn buy(
+        &mut self,
+        town: &Town,
+        file: &Path,
+        price: Money,
+        report: &Report,
+    ) -> Outcome<Sale> {
         let good = sell(town, file, price, report).await?;
         let begun = Instant::now();
-        let options = BuyOptions { price_max: Some(price), patience: Duration::from_secs(120), ..BuyOptions::default() };
-        let bought = self.wallet.buy(&town.url(RoleName::Merchant), &good.id, &options).await?;
+        let options = BuyOptions {
+            price_max: Some(price),
+            patience: Duration::from_secs(120),
+            ..BuyOptions::default()
+        };
+        let bought = self
+            .wallet
+            .buy(&town.url(RoleName::Merchant), &good.id, &options)
+            .await?;
         if bought.txid.is_none() || bought.lock_tag.is_none() || !bought.receipt_verified {
-            let reason = bought.trouble.unwrap_or_else(|| "it is not finished".to_owned());
-            return Err(Failure::local(format!("the purchase did not succeed: {reason}")));
+            let reason = bought
+                .trouble
+                .unwrap_or_else(|| "it is not finished".to_owned());
+            return Err(Failure::local(format!(
+                "the purchase did not succeed: {reason}"
+            )));
         }
         let folder = town.folder.join("bought");
         std::fs::create_dir_all(&folder)?;
-        let path = self.wallet.save(bought.id, &folder, SaveOptions { overwrite: true }).await?;
+        let path = self
+            .wallet
+            .save(bought.id, &folder, SaveOptions { overwrite: true })
+            .await?;
         let seconds = begun.elapsed().as_secs_f64();
         let blake3 = hash_of(&path)?;
         let sale = Sale {
@@ -124,17 +150,35 @@ impl Customer {
 
 fn tell(sale: &Sale, report: &Report) {
     let speed = length((sale.bytes as f64 / sale.seconds.max(0.001)) as u64);
-    report.done(format!("{STRONG}{}{STRONG:#} bought for {} and opened in {:.2} s ({speed}/s)", sale.name, sale.price, sale.seconds));
-    let equal = if sale.ok { "what was delivered equals what was sold" } else { "WHAT WAS DELIVERED IS NOT WHAT WAS SOLD" };
-    report.say(format!("  {FAINT}blake3  {}  {equal}{FAINT:#}", &sale.blake3));
-    report.say(format!("  {FAINT}lock    {}  in the log, receipt verified{FAINT:#}", &sale.lock_tag));
+    report.done(format!(
+        "{STRONG}{}{STRONG:#} bought for {} and opened in {:.2} s ({speed}/s)",
+        sale.name, sale.price, sale.seconds
+    ));
+    let equal = if sale.ok {
+        "what was delivered equals what was sold"
+    } else {
+        "WHAT WAS DELIVERED IS NOT WHAT WAS SOLD"
+    };
+    report.say(format!(
+        "  {FAINT}blake3  {}  {equal}{FAINT:#}",
+        &sale.blake3
+    ));
+    report.say(format!(
+        "  {FAINT}lock    {}  in the log, receipt verified{FAINT:#}",
+        &sale.lock_tag
+    ));
 }
 
 /// Twice what the goods cost, and a little more: nobody should withdraw to the cent.
 fn purse(price: Money, goods: usize) -> Outcome<Money> {
-    let units = u64::try_from(goods).ok().and_then(|goods| price.amount.minor_units().checked_mul(2 * goods));
-    let units = units.and_then(|units| units.checked_add(100)).and_then(Amount::new);
-    let amount = units.ok_or_else(|| Failure::local("the price is too large for the demonstration"))?;
+    let units = u64::try_from(goods)
+        .ok()
+        .and_then(|goods| price.amount.minor_units().checked_mul(2 * goods));
+    let units = units
+        .and_then(|units| units.checked_add(100))
+        .and_then(Amount::new);
+    let amount =
+        units.ok_or_else(|| Failure::local("the price is too large for the demonstration"))?;
     Ok(amount.of(price.currency))
 }
 
@@ -167,7 +211,10 @@ async fn sell(town: &Town, file: &Path, price: Money, report: &Report) -> Outcom
         shop.add_good(&path, &input, &mut SystemRng::new(), &mut bar)
     });
     let good = added.await.map_err(|error| Failure::from_error(&error))??;
-    Ok(OnSale { id: good.good.hex(), pt_root: good.pt_root.hex() })
+    Ok(OnSale {
+        id: good.good.hex(),
+        pt_root: good.pt_root.hex(),
+    })
 }
 
 /// BLAKE3 of a file, in constant memory.

@@ -9,14 +9,14 @@ use std::{
 
 use bauta_io::{HttpOptions, HttpTransport, SystemClock};
 use bauta_proto::{
-    coin::KeysetList,
     codec::Message,
+    coin::KeysetList,
     transport::{Request, address, bank::KEYSETS_PATH, fetch},
 };
 use bauta_server::{
     config::{Config, RoleName},
     roles::{bank::BankConfig, merchant::MerchantConfig},
-    serve::{Server, ServeError},
+    serve::{ServeError, Server},
     work::World,
 };
 use bauta_store::merchant::OrderState;
@@ -64,35 +64,57 @@ impl Town {
             ],
         };
         let written = plan.write()?;
-        let config = Config::load(&written.configurations[0]).map_err(|error| Failure::from_error(&error))?;
-        let transport = HttpTransport::new(HttpOptions::default()).map_err(|error| Failure::from_error(&error))?;
+        let config = Config::load(&written.configurations[0])
+            .map_err(|error| Failure::from_error(&error))?;
+        let transport = HttpTransport::new(HttpOptions::default())
+            .map_err(|error| Failure::from_error(&error))?;
         let transport = Arc::new(transport);
-        let world = World { clock: Arc::new(SystemClock), transport: Arc::clone(&transport) };
+        let world = World {
+            clock: Arc::new(SystemClock),
+            transport: Arc::clone(&transport),
+        };
         let server = Server::open(&config, &world).await?;
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server.serve(async {
             let _gone = stopped.await;
         }));
-        let town = Self { folder: folder.to_owned(), config, transport, plan, stop, server };
+        let town = Self {
+            folder: folder.to_owned(),
+            config,
+            transport,
+            plan,
+            stop,
+            server,
+        };
         town.bank_issues().await?;
         for (role, what) in [
             (RoleName::Bank, "accounts, coins and locks"),
             (RoleName::Archive, "the public log"),
             (RoleName::Merchant, "the shop"),
         ] {
-            report.done(format!("{:<9}{FAINT}{}{FAINT:#}  {what}", role.as_str(), town.url(role)));
+            report.done(format!(
+                "{:<9}{FAINT}{}{FAINT:#}  {what}",
+                role.as_str(),
+                town.url(role)
+            ));
         }
         Ok(town)
     }
 
     /// The bank's configuration.
     pub fn bank(&self) -> Outcome<&BankConfig> {
-        self.config.bank.as_ref().ok_or_else(|| Failure::local("the town has no bank"))
+        self.config
+            .bank
+            .as_ref()
+            .ok_or_else(|| Failure::local("the town has no bank"))
     }
 
     /// The merchant's configuration.
     pub fn merchant(&self) -> Outcome<&MerchantConfig> {
-        self.config.merchant.as_ref().ok_or_else(|| Failure::local("the town has no merchant"))
+        self.config
+            .merchant
+            .as_ref()
+            .ok_or_else(|| Failure::local("the town has no merchant"))
     }
 
     /// Where a role is reached.
@@ -110,7 +132,9 @@ impl Town {
         wait_for("the bank's keys to be logged", async || {
             let request = Request::get(address(&self.url(RoleName::Bank), KEYSETS_PATH));
             let list = fetch(&*self.transport, request, KeysetList::BYTES_MAX).await;
-            Ok(list.is_ok_and(|list| KeysetList::from_bytes(&list).is_ok_and(|list| !list.keysets.is_empty())))
+            Ok(list.is_ok_and(|list| {
+                KeysetList::from_bytes(&list).is_ok_and(|list| !list.keysets.is_empty())
+            }))
         })
         .await
     }
@@ -154,7 +178,10 @@ async fn wait_for(what: &str, mut is_so: impl AsyncFnMut() -> Outcome<bool>) -> 
     let begun = tokio::time::Instant::now();
     while !is_so().await? {
         if begun.elapsed() > PATIENCE {
-            return Err(Failure::new(Exit::Local, format!("gave up waiting for {what}")));
+            return Err(Failure::new(
+                Exit::Local,
+                format!("gave up waiting for {what}"),
+            ));
         }
         sleep(LOOK_EVERY).await;
     }
