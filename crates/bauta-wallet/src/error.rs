@@ -273,7 +273,7 @@ impl WalletError {
                 "Keep the wallet's folder: offer, receipt and ciphertext in it are the evidence."
             }
             Self::NotDelivered | Self::TooLate => "Run resume: it ends in goods or money.",
-            Self::DestinationExists => "Choose another name, or allow overwriting.",
+            Self::DestinationExists => "Choose another name, or allow overwriting (--force).",
             Self::DownloadLost => "Run resume: the file is fetched again.",
             _ => "Correct what the message says and try again.",
         }

@@ -31,6 +31,8 @@ pub struct Failure {
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// Whether the result that was printed says it all already, for programs.
+    pub is_told: bool,
 }
 
 /// The result of every command.
@@ -48,12 +50,20 @@ impl Failure {
             exit,
             message: message.to_string(),
             remedy: None,
+            is_told: false,
         }
     }
 
     /// A failure on this machine, in the words of an error and all its sources.
     pub fn from_error(error: &dyn Error) -> Self {
         Self::local(chain(error))
+    }
+
+    /// The result that was printed says so too: programs need no second object.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        self.is_told = true;
+        self
     }
 
     /// With what to do about it.
@@ -102,6 +112,7 @@ impl From<CallError> for Failure {
             exit,
             message: error.to_string(),
             remedy,
+            is_told: false,
         }
     }
 }
@@ -139,6 +150,7 @@ impl From<WalletError> for Failure {
                 exit,
                 message: error.to_string(),
                 remedy: Some(error.remedy().to_owned()),
+                is_told: false,
             };
         }
         let exit = match error.at_fault() {
@@ -153,6 +165,7 @@ impl From<WalletError> for Failure {
             exit,
             message: chain_of_wallet(&error),
             remedy: Some(remedy),
+            is_told: false,
         }
     }
 }

@@ -101,6 +101,9 @@ impl Report {
 
     /// Shows why the command failed and returns its exit code.
     pub fn failure(&self, failure: &Failure) -> ExitCode {
+        if self.json && failure.is_told {
+            return ExitCode::from(failure.exit as u8);
+        }
         if self.json {
             let remedy = failure.remedy.as_deref();
             let value =

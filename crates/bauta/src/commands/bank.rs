@@ -241,7 +241,7 @@ fn books(config: &BankConfig, report: &Report) -> Outcome {
     if audit.defects.is_empty() {
         Ok(())
     } else {
-        Err(Failure::new(Exit::Cheated, "the books do not balance"))
+        Err(Failure::new(Exit::Cheated, "the books do not balance").told())
     }
 }
 

@@ -91,7 +91,8 @@ async fn play(options: &DemoOptions, folder: &Path, report: &Report) -> Outcome 
         Err(Failure::new(
             Exit::Cheated,
             "the demonstration did not keep a promise; see above",
-        ))
+        )
+        .told())
     }
 }
 

@@ -106,7 +106,7 @@ pub async fn doctor(mut wallet: HttpWallet, report: &Report) -> Outcome {
     )?;
     match failed {
         0 => Ok(()),
-        _ => Err(Failure::new(Exit::Local, format!("{failed} checks failed"))),
+        _ => Err(Failure::new(Exit::Local, format!("{failed} checks failed")).told()),
     }
 }
 

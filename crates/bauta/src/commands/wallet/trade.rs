@@ -139,9 +139,10 @@ fn outcome(purchase: &PurchaseReport) -> Outcome {
     match purchase.state {
         _ if is_delivered(purchase) => Ok(()),
         PurchaseState::Returned | PurchaseState::Refused => {
-            Err(Failure::new(Exit::Refused, reason))
+            Err(Failure::new(Exit::Refused, reason).told())
         }
         _ => Err(Failure::new(Exit::TryAgain, reason)
+            .told()
             .remedy("Nothing is lost. Go on with: bauta wallet resume --wait")),
     }
 }
@@ -344,8 +345,10 @@ fn finish(resumed: &ResumeReport, report: &Report) -> Outcome {
     }
     let when = resumed.again_at.map_or_else(|| "later".to_owned(), until);
     Err(
-        Failure::new(Exit::TryAgain, "not everything is decided yet").remedy(format!(
-            "Nothing is lost. Run resume again {when}, or with --wait."
-        )),
+        Failure::new(Exit::TryAgain, "not everything is decided yet")
+            .told()
+            .remedy(format!(
+                "Nothing is lost. Run resume again {when}, or with --wait."
+            )),
     )
 }
