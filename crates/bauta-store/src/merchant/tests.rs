@@ -423,3 +423,18 @@ fn only_the_owner_reads_the_file_with_the_content_keys() {
         assert_eq!(mode & 0o077, 0, "{name}");
     }
 }
+
+/// Whoever adds a column has to say here that it tells nothing about a customer.
+#[test]
+fn a_sale_is_on_record_with_a_pseudonym_and_nothing_else_about_the_customer() {
+    let shop = Shop::new();
+    let connection = shop.store.database.connection();
+    let mut statement = connection
+        .prepare("SELECT name FROM pragma_table_info('sale') ORDER BY cid")
+        .expect("a statement");
+    let rows = statement.query_map([], |row| row.get(0)).expect("reads");
+    let columns: Vec<String> = rows.map(|name| name.expect("a name")).collect();
+    let known = "number order_id txid good version answered_at account offer state due_at accept accepted_at sent_at \
+         promise captured_at capture receipt evidence reason attempts ended_at";
+    assert_eq!(columns.join(" "), known);
+}
