@@ -122,7 +122,7 @@ pub fn bank_config(folder: &Path, address: SocketAddr, policy: &str) -> String {
     let code = currency();
     format!(
         "[bank]\nhttp = {{ listen = \"{address}\" }}\ndata = {data:?}\nkey_file = {key:?}\nname = \"Bench\"\n\
-         currencies = [\"{code}\"]\nfollow_interval_ms = 100\nlog_policy = '''\n{policy}'''\n"
+         currencies = [\"{code}\"]\nlog_policy = '''\n{policy}'''\n"
     )
 }
 
