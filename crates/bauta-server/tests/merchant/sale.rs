@@ -8,7 +8,7 @@ use bauta_proto::{
     problem::ProblemKind,
 };
 use bauta_server::roles::merchant::payee_account;
-use bauta_store::merchant::{Actor, OrderState, Reason};
+use bauta_store::merchant::{Actor, MerchantCommand, MerchantStore, OrderState, Reason};
 
 use super::world::{NOW, Town, Way, input, key, kind, seed};
 
@@ -317,4 +317,76 @@ async fn what_hinders_a_claim_is_said_and_the_claim_comes_again() {
     answer(None);
     town.set_clock(60);
     assert_eq!(town.merchant.claim().await.expect("claimed"), 1);
+}
+
+/// While too many preimages are on their way, a lock is stored and its preimage waits.
+#[tokio::test]
+async fn a_preimage_that_had_to_wait_leaves_in_time_or_never() {
+    let town = Town::new();
+    let (prompt, late) = (town.offered(1).await, town.offered(2).await);
+    let mut store = MerchantStore::open(&town.config.store_path()).expect("opens");
+    let mut accept = |reply, serial| {
+        let command = MerchantCommand::Accept {
+            request: Box::new(town.pay(reply, serial)),
+            at: NOW,
+            send: false,
+        };
+        let results = store.apply(&[command]).expect("written");
+        assert!(results[0].is_ok());
+    };
+    accept(&prompt, 1);
+    town.set_clock(80 - 14);
+    town.merchant.push_commits().await.expect("pushed");
+    assert_eq!(town.state(&prompt), OrderState::Promised);
+    town.set_clock(0);
+    accept(&late, 2);
+    town.set_clock(80 - 14 + 1);
+    town.merchant.push_commits().await.expect("pushed");
+    let order = town.record(&late);
+    assert_eq!(
+        (order.state, order.reason),
+        (OrderState::Failed, Some(Reason::TooLate))
+    );
+    assert_eq!(order.sent_at, None);
+}
+
+#[tokio::test]
+async fn a_promise_or_word_that_log_or_bank_did_not_give_confirms_nothing() {
+    for way in [Way::Forged, Way::OtherLeaf] {
+        let town = Town::new();
+        let reply = town.offered(1).await;
+        town.ways(way, Way::Forged);
+        let accept = town.pay(&reply, 1);
+        assert_eq!(
+            kind(town.accept(&accept).await),
+            ProblemKind::DeliveryPending
+        );
+        assert_eq!(town.state(&reply), OrderState::Sent);
+    }
+}
+
+#[tokio::test]
+async fn the_jobs_finish_a_sale_by_themselves_and_stop_when_told() {
+    let town = Town::new();
+    let reply = town.offered(1).await;
+    town.ways(Way::Unacknowledged, Way::Open);
+    let accept = town.pay(&reply, 1);
+    assert_eq!(
+        kind(town.accept(&accept).await),
+        ProblemKind::DeliveryPending
+    );
+    town.archive.publish_once().expect("published");
+    town.ways(Way::Open, Way::Open);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let jobs = tokio::spawn(town.merchant.clone().run_jobs(stopped));
+    for seconds in 1..100 {
+        town.set_clock(seconds.min(40));
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        if town.state(&reply) == OrderState::Claimed {
+            break;
+        }
+    }
+    assert_eq!(town.state(&reply), OrderState::Claimed);
+    stop.send_replace(true);
+    jobs.await.expect("stopped");
 }

@@ -65,6 +65,10 @@ pub(crate) enum Way {
     Unacknowledged,
     /// The log's answer names another index, under its true signature.
     Lying,
+    /// The log's answer is for another leaf, under its true signature.
+    OtherLeaf,
+    /// The answer is under another key than the log's or the bank's.
+    Forged,
 }
 
 pub(crate) struct TestClock(AtomicU64);
@@ -128,7 +132,7 @@ impl Transport for Net {
         let (status, body) = if is_log {
             self.log(request, way).await
         } else {
-            self.bank.answer(&request)
+            self.bank.answer(&request, way)
         };
         if way == Way::Unacknowledged {
             return Err(TransportError::Broken);
@@ -147,16 +151,21 @@ impl Net {
         let is_commit = path == archive::SubmitCommit::PATH;
         let (status, body) = exchange(&self.log, request, &path).await;
         match Signed::<Promise>::from_bytes(&body) {
-            Ok(promise) if is_commit && way == Way::Lying => {
-                let index = if promise.body.index == 0 { 1 } else { 0 };
-                let lie = Promise {
-                    index,
-                    ..promise.body
-                };
-                (status, lie.signed(&self.log_key).to_bytes())
-            }
+            Ok(promise) if is_commit => (status, self.told(promise, way).to_bytes()),
             _ => (status, body),
         }
+    }
+
+    /// The log's promise as it comes through.
+    fn told(&self, promise: Signed<Promise>, way: Way) -> Signed<Promise> {
+        let mut body = promise.body.clone();
+        match way {
+            Way::Lying => body.index ^= 1,
+            Way::OtherLeaf => body.leaf_hash[0] ^= 1,
+            Way::Forged => return body.signed(&key(9)),
+            Way::Open | Way::Cut | Way::Unacknowledged => return promise,
+        }
+        body.signed(&self.log_key)
     }
 }
 
@@ -182,14 +191,19 @@ async fn exchange(router: &Router, request: Request, path: &str) -> (u16, Vec<u8
 }
 
 impl TestBank {
-    fn answer(&self, request: &Request) -> (u16, Vec<u8>) {
+    fn answer(&self, request: &Request, way: Way) -> (u16, Vec<u8>) {
+        let signer = if way == Way::Forged {
+            &key(9)
+        } else {
+            &self.key
+        };
         let path = &request.url[BANK.len()..];
         if path == bank::CaptureLock::PATH {
             let capture = Capture::from_bytes(&request.body).expect("a capture");
-            self.capture(&capture)
+            self.capture(&capture, signer)
         } else if path == bank::Status::PATH {
             let asked = LockStatusRequest::from_bytes(&request.body).expect("a question");
-            (200, self.status(asked.lock_tags[0]).to_bytes())
+            (200, self.status(asked.lock_tags[0], signer).to_bytes())
         } else {
             let claims = ClaimRequest::from_bytes(&request.body).expect("claims");
             let outcomes = claims.claims.iter().map(|claim| self.claim(claim));
@@ -198,7 +212,7 @@ impl TestBank {
         }
     }
 
-    fn capture(&self, capture: &Capture) -> (u16, Vec<u8>) {
+    fn capture(&self, capture: &Capture, signer: &SigningKey) -> (u16, Vec<u8>) {
         let mut states = self.states.lock().expect("no panic");
         let preimage = capture.preimage;
         match states.get_mut(&capture.lock_tag) {
@@ -207,12 +221,12 @@ impl TestBank {
             Some(state) => {
                 *state = LockState::Captured { preimage };
                 drop(states);
-                (200, self.status(capture.lock_tag).to_bytes())
+                (200, self.status(capture.lock_tag, signer).to_bytes())
             }
         }
     }
 
-    fn status(&self, lock_tag: LockTag) -> Signed<LockStatus> {
+    fn status(&self, lock_tag: LockTag, signer: &SigningKey) -> Signed<LockStatus> {
         let states = self.states.lock().expect("no panic");
         let state = states.get(&lock_tag).cloned();
         let state = state.unwrap_or(LockState::Unknown);
@@ -220,7 +234,7 @@ impl TestBank {
             bank: BankId::from(self.key.verifying_key()),
             locks: vec![TaggedLockState { lock_tag, state }],
         };
-        status.signed(&self.key)
+        status.signed(signer)
     }
 
     fn claim(&self, claim: &Claim) -> ClaimOutcome {
