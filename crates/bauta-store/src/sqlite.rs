@@ -1,6 +1,6 @@
 //! One SQLite file a role: durable, opened with the same settings everywhere, changed only by whole transactions.
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi::ErrorCode};
 
@@ -73,11 +73,12 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl Database {
-    /// Opens or makes the file and brings its tables to the current version.
+    /// Opens or makes the file, which only its owner may read, and brings its tables to the current version.
     ///
     /// # Errors
     /// [`StoreError`] when the file is not this role's, is too new, or cannot be used.
     pub fn open(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
+        keep_private(path);
         let connection = Connection::open(path).map_err(StoreError::Unusable)?;
         let mut database = Self { connection };
         database.configure()?;
@@ -152,6 +153,16 @@ impl Database {
     }
 }
 
+/// Makes the file for its owner alone, before SQLite does it for everybody; what SQLite makes beside it has the same
+/// permissions. That the file cannot be made is for SQLite to report.
+fn keep_private(path: &Path) {
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _reported_by_sqlite = options.open(path);
+}
+
 /// Runs one request of a batch so that a refusal undoes what the request did and nothing else.
 ///
 /// # Errors
@@ -205,6 +216,23 @@ mod tests {
             .query_row("SELECT sum(x) FROM t", [], |row| row.get(0))
             .expect("reads");
         assert_eq!(sum, 4);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_but_its_owner_reads_a_roles_records() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut database = Database::open(&folder.path().join("t.db"), &SCHEMA).expect("opens");
+        database
+            .transaction(|transaction| Ok(transaction.execute("INSERT INTO t VALUES (1)", [])?))
+            .expect("commits");
+        let files: Vec<_> = fs::read_dir(folder.path()).expect("reads").collect();
+        assert!(files.len() > 1, "the write-ahead log stands beside it");
+        for file in files {
+            let metadata = file.expect("an entry").metadata().expect("there");
+            assert_eq!(metadata.permissions().mode() & 0o077, 0);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use order::{Actor, Order, OrderState, Reason, Standing};
 pub use reader::MerchantReader;
 pub use transition::{MerchantCommand, MerchantRefusal, NewOrder, Step};
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use bauta_proto::{ids::GoodId, merchant::GoodForSale, time::Timestamp};
 use rusqlite::Connection;
@@ -39,12 +39,11 @@ pub struct MerchantStore {
 }
 
 impl MerchantStore {
-    /// Opens or makes the file, which holds the keys of all goods: only its owner may read it.
+    /// Opens or makes the file, which holds the keys of all goods.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        keep_private(path);
         Ok(Self {
             database: Database::open(path, &SCHEMA)?,
             offers_max: u64::MAX,
@@ -160,14 +159,4 @@ fn order_id(new: &NewOrder) -> [u8; 32] {
 fn count_offers(connection: &Connection) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) AS offers FROM sale WHERE state = 1 AND state < 8";
     connection.query_row(sql, [], |row| Ok(row::unsigned(row, "offers")))?
-}
-
-/// Makes the file for its owner alone, before SQLite does it for everybody; what SQLite makes beside it has the same
-/// permissions. That the file cannot be made is for SQLite to report.
-fn keep_private(path: &Path) {
-    let mut options = fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let _reported_by_sqlite = options.open(path);
 }
