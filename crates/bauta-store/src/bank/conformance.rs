@@ -45,6 +45,7 @@ pub(super) const PROMISES: &[Promise] = promises![
     v4_a_lock_is_never_both_captured_and_released,
     a_claim_is_paid_once,
     a_claim_with_a_receipt_captures_and_pays_at_once,
+    v2_a_commit_that_a_frozen_payee_proves_is_not_given_back,
     a_step_along_the_log_is_taken_from_its_own_position_only,
     a_leaf_that_may_be_late_keeps_the_lock_from_the_log_but_not_from_time,
     v6_no_lock_outlives_its_last_moment,
@@ -553,6 +554,23 @@ fn a_claim_with_a_receipt_captures_and_pays_at_once(store: &mut dyn BankStoreOps
     assert_eq!(paid, Ok(Done::Claimed(ClaimOutcome::Credited)));
     assert_eq!(one(store, capture(9, NOW)), Ok(Done::Captured(PREIMAGE)));
     assert_eq!(balance(store), 36 + 16);
+}
+
+fn v2_a_commit_that_a_frozen_payee_proves_is_not_given_back(store: &mut dyn BankStoreOps) {
+    held_lock(store);
+    one(store, BankCommand::Credit(operation("m", 2, 1))).expect("opened");
+    one(store, BankCommand::SetFrozen(account(2), true)).expect("frozen");
+    let claimed = one(store, claim(9, Some(PREIMAGE)));
+    assert_eq!(claimed, Ok(Done::Claimed(ClaimOutcome::Frozen)));
+    let end = BankCommand::ReleaseOutlived {
+        lock_tag: tag(9),
+        at: SETTLE,
+    };
+    assert_eq!(one(store, end), Err(Refusal::LockDecided));
+    one(store, BankCommand::SetFrozen(account(2), false)).expect("thawed");
+    let claimed = one(store, claim(9, None));
+    assert_eq!(claimed, Ok(Done::Claimed(ClaimOutcome::Credited)));
+    sound(store);
 }
 
 fn a_step_along_the_log_is_taken_from_its_own_position_only(store: &mut dyn BankStoreOps) {

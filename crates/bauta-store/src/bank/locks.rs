@@ -402,9 +402,6 @@ fn claim_of(
     if row.claimed_by.is_some() {
         return Ok(ClaimOutcome::Credited);
     }
-    if accounts::is_frozen(transaction, claim.account)? {
-        return Ok(ClaimOutcome::Frozen);
-    }
     match (row.state, &claim.proven) {
         (RELEASED, _) => return Ok(ClaimOutcome::Released),
         (CAPTURED, _) => {}
@@ -413,6 +410,10 @@ fn claim_of(
         }
         (_, Some(_)) => return Ok(ClaimOutcome::BadReceipt),
         (_, None) => return Ok(ClaimOutcome::Undecided),
+    }
+    // What the log has decided stands, whatever the operator thinks of the payee: only the credit waits.
+    if accounts::is_frozen(transaction, claim.account)? {
+        return Ok(ClaimOutcome::Frozen);
     }
     pay(transaction, claim, postings)
 }
