@@ -26,12 +26,16 @@ impl<T> Clone for World<T> {
 }
 
 /// Runs a pure computation (a check: curve arithmetic, hashing) on the pool of all cores, off the network's threads.
+/// One whose caller has gone away before its turn is not begun: requests that are sent and dropped cost nothing.
 ///
 /// # Panics
 /// Panics if `compute` does; the pool goes on.
 pub async fn compute<R: Send + 'static>(compute: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, result) = oneshot::channel();
     rayon::spawn(move || {
+        if sender.is_closed() {
+            return;
+        }
         let _gone = sender.send(catch_unwind(AssertUnwindSafe(compute)));
     });
     result
@@ -42,7 +46,45 @@ pub async fn compute<R: Send + 'static>(compute: impl FnOnce() -> R + Send + 'st
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    };
+
     use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_computed_for_a_caller_that_has_gone() {
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let threads = rayon::current_num_threads();
+        let (began, busy) = mpsc::channel();
+        // Keeps every thread of the pool busy until the gate opens.
+        let keep_busy = (0..threads).map(|_| {
+            let (gate, began) = (Arc::clone(&gate), began.clone());
+            tokio::spawn(compute(move || {
+                let _closed = began.send(());
+                let gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+                gate.recv().is_err()
+            }))
+        });
+        let keep_busy: Vec<_> = keep_busy.collect();
+        tokio::task::yield_now().await;
+        (0..threads).for_each(|_| busy.recv().expect("every thread begins"));
+        let computed = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&computed);
+        let dropped = tokio::spawn(compute(move || seen.store(true, Ordering::SeqCst)));
+        tokio::task::yield_now().await;
+        dropped.abort();
+        assert!(dropped.await.is_err());
+        drop(release);
+        for busy in keep_busy {
+            assert!(busy.await.expect("ends"));
+        }
+        compute(|| ()).await;
+        assert!(!computed.load(Ordering::SeqCst));
+    }
 
     #[tokio::test]
     async fn a_computation_that_panics_takes_only_its_caller_with_it() {
