@@ -6,7 +6,7 @@ use bauta_proto::{
     money::{Amount, Currency, Money},
     time::Timestamp,
 };
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{
     books::{LedgerAccount, Postings},
@@ -114,6 +114,23 @@ pub(super) fn take(
     }
 }
 
+/// Whether [`take`] would take the money now, or why it would not.
+pub(super) fn can_take(
+    connection: &Connection,
+    account: AccountId,
+    money: Money,
+) -> Result<Result<(), Refusal>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM accounts a JOIN balances b ON b.account = a.account
+         WHERE a.account = ?1 AND a.standing = 1 AND b.currency = ?2 AND b.balance >= ?3",
+    )?;
+    let amount = column::amount(money.amount);
+    if statement.exists(params![account.0, money.currency.code(), amount])? {
+        return Ok(Ok(()));
+    }
+    Ok(Err(why_not(connection, account)?))
+}
+
 /// Adds money to an account that exists. A frozen one takes it too: what returns or was earned must be somewhere.
 pub(super) fn put(
     transaction: &Transaction<'_>,
@@ -152,17 +169,17 @@ pub(super) fn is_frozen(
     Ok(standing(transaction, account)? == Some(FROZEN))
 }
 
-fn why_not(transaction: &Transaction<'_>, account: AccountId) -> Result<Refusal, StoreError> {
-    Ok(match standing(transaction, account)? {
+fn why_not(connection: &Connection, account: AccountId) -> Result<Refusal, StoreError> {
+    Ok(match standing(connection, account)? {
         None => Refusal::UnknownAccount,
         Some(FROZEN) => Refusal::AccountFrozen,
         Some(_) => Refusal::InsufficientFunds,
     })
 }
 
-fn standing(transaction: &Transaction<'_>, account: AccountId) -> Result<Option<i64>, StoreError> {
+fn standing(connection: &Connection, account: AccountId) -> Result<Option<i64>, StoreError> {
     let mut statement =
-        transaction.prepare_cached("SELECT standing FROM accounts WHERE account = ?1")?;
+        connection.prepare_cached("SELECT standing FROM accounts WHERE account = ?1")?;
     column::first(statement.query([account.0])?, |row| column::read(row, 0))
 }
 

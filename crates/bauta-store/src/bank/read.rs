@@ -20,9 +20,10 @@ use bauta_proto::{
 use rusqlite::{Row, params};
 
 use super::{
+    accounts,
     audit::{self, Audit},
     coins, column,
-    command::{KeysetNumber, opaque_debug, value},
+    command::{KeysetNumber, Refusal, opaque_debug, value},
     locks,
 };
 use crate::{StoreError, sqlite::Database};
@@ -131,6 +132,19 @@ impl BankReader {
     /// [`StoreError`].
     pub fn lock_reply(&self, lock_tag: LockTag) -> Result<Option<Vec<u8>>, StoreError> {
         locks::reply(self.database.connection(), lock_tag)
+    }
+
+    /// Whether the account could pay this much at the moment, or why not. The writer decides; this keeps strangers from
+    /// having anything computed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn can_pay(
+        &self,
+        account: AccountId,
+        money: Money,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        accounts::can_take(self.database.connection(), account, money)
     }
 
     /// An output that was signed: keyset, exponent and signature.

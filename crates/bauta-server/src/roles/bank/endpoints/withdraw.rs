@@ -55,12 +55,17 @@ fn sign_outputs<T: Transport>(
 ) -> Result<Checked<Issued>, Problem> {
     let book = bank.keysets.current();
     let currency = book.get(&first.keyset)?.record().currency;
-    let now = bank.now();
+    let (money, now) = (worth.of(currency), bank.now());
+    // Anybody can name an account of his own making: nothing is computed for one that cannot pay.
+    let can_pay = bank
+        .readers
+        .read(|reader| reader.can_pay(request.account, money))?;
+    can_pay.map_err(check::refusal)?;
     let outputs = check::outputs(&book, &request.outputs, currency, now)?;
     Ok(Checked::New(BankCommand::Withdraw(Withdrawal {
         request: request_id,
         account: request.account,
-        money: worth.of(currency),
+        money,
         outputs,
         at: now,
     })))

@@ -95,3 +95,21 @@ async fn an_account_that_is_unknown_or_too_poor_withdraws_nothing() {
     let problem = test.refused::<bank::Withdraw>(&unknown).await;
     assert_eq!(problem.kind, ProblemKind::InsufficientFunds);
 }
+
+#[tokio::test]
+async fn nothing_is_computed_for_a_stranger_who_asks_for_coins() {
+    let test = TestBank::new().await;
+    let keyset = test.keyset().await;
+    let mut request = test.withdrawal(&[FreshCoin::new(&keyset, 10, 3)]);
+    // No point of the curve, which is seen as soon as somebody computes with it.
+    request.outputs[0].blinded.0 = [0; 48];
+    let own = test
+        .refused::<bank::Withdraw>(&request.clone().signed(&key(1)))
+        .await;
+    assert_eq!(own.kind, ProblemKind::BadOutput);
+    request.account = key(2).verifying_key().into();
+    let stranger = test
+        .refused::<bank::Withdraw>(&request.signed(&key(2)))
+        .await;
+    assert_eq!(stranger.kind, ProblemKind::UnknownAccount);
+}
