@@ -18,7 +18,7 @@ Commands:
   test [--quick]   Every check that a change must pass: formatting, lints, documentation, licences, tests.
                    --quick leaves out what builds documentation: `cargo doc` and the examples in it.
   check-docs       Only the checks of the written documents: links, and that protocol and glossary are complete.
-  vectors          Write the message vectors of crates/bauta-proto/tests/vectors/messages again.
+  vectors          Write the vectors of messages and goods again, under crates/*/tests/vectors.
 
 Options:
   -h, --help       Print this text.

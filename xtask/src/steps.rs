@@ -35,7 +35,7 @@ pub(crate) enum Step {
     Examples,
     /// All tests. Last, so that the runner's own summary stands at the end.
     Tests,
-    /// Writes the message vectors; not a check.
+    /// Writes the vectors of messages and goods; not a check.
     Vectors,
 }
 
@@ -123,7 +123,7 @@ impl Step {
             Self::Licences => "licences and advisories (cargo deny check)",
             Self::Examples => "examples in the documentation (cargo test --doc)",
             Self::Tests => "tests",
-            Self::Vectors => "message vectors",
+            Self::Vectors => "vectors of messages and goods",
         }
     }
 
@@ -157,6 +157,8 @@ impl Step {
                 "test",
                 "--package=bauta-proto",
                 "--test=messages",
+                "--package=bauta-crypto",
+                "--test=goods",
                 "--",
                 "--ignored",
                 "regenerate",
