@@ -272,10 +272,14 @@ impl<T: Transport> Wallet<T> {
                 .collect();
             match select(&candidates, price.amount) {
                 Ok(chosen) => {
-                    return Ok(chosen
-                        .iter()
-                        .map(|position| coins[*position].0.clone())
-                        .collect());
+                    let chosen = chosen.iter().map(|position| coins[*position].0.clone());
+                    let (seen, fresh): (Vec<Coin>, Vec<Coin>) =
+                        chosen.partition(|coin| coin.sequence > 0);
+                    if seen.is_empty() {
+                        return Ok(fresh);
+                    }
+                    // The bank knows these from a lock that was released: they would link this purchase to that one.
+                    self.exchange(bank, price.currency, seen).await?;
                 }
                 Err(SelectionError::Insufficient { available }) => {
                     return Err(WalletError::Insufficient {

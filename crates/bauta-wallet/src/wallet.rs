@@ -88,7 +88,7 @@ impl<T: Transport> Wallet<T> {
         is_restored: bool,
         mut environment: Environment<T>,
     ) -> Result<Self> {
-        std::fs::create_dir_all(folder)?;
+        make_private_folder(folder)?;
         if Store::is_in(folder) {
             return Err(StoreError::Exists.into());
         }
@@ -240,4 +240,14 @@ impl<T: Transport> Wallet<T> {
             Arc::new(policy),
         ))
     }
+}
+
+/// Nobody else on this machine sees what is in the wallet's folder, or how large it is. A folder that is there already is
+/// left as its owner made it.
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }

@@ -28,6 +28,9 @@ use crate::{
 
 /// How long after the expiry of a lock that the bank got wrong its coins are asked about.
 const BAD_LOCK_GRACE: Seconds = Seconds(60);
+/// Longest lock that a shop gets without its owner's asking for one: a shop that wants more could hold money for months
+/// and sell nothing.
+const SPAN_UNASKED_MAX: Seconds = Seconds::hours(24);
 /// An offer must stand for this much longer when money is locked for it.
 const OFFER_MARGIN: Seconds = Seconds(2);
 
@@ -265,9 +268,9 @@ fn is_too_far(error: &CallError) -> bool {
 fn lock_expiry(purchase: &Purchase, opened: &OpenedOffer, now: Timestamp) -> Result<Timestamp> {
     let offer = opened.offer();
     match purchase.lock_span.map(Seconds) {
-        None => Ok(opened.lock_expiry(now)),
+        None if offer.lock_min <= SPAN_UNASKED_MAX => Ok(opened.lock_expiry(now)),
         Some(span) if (offer.lock_min..=offer.lock_max).contains(&span) => Ok(now.plus(span)),
-        Some(_) => Err(WalletError::Expiry {
+        _ => Err(WalletError::Expiry {
             lock_min: offer.lock_min,
             lock_max: offer.lock_max,
         }),

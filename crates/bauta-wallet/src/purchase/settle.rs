@@ -320,12 +320,13 @@ async fn receipt<T: Transport>(
     let public = &delivered.accepting.lock.public;
     let leaf = Leaf::commit(public.lock_tag(), public.expiry, delivered.preimage);
     let checkpoint = reader.checkpoint().await.map_err(WalletError::Log)?;
+    let is_late = age(checkpoint.checked(), public.expiry) == Age::Late;
     if let Some(promise) = &delivered.promise {
         match reader.receipt(promise.body.index, &leaf, &checkpoint).await {
             Ok(receipt) => return Ok(Some(receipt.to_text().into_bytes())),
-            Err(ReadError::NotYet) => return Ok(None),
+            Err(ReadError::NotYet) if !is_late => return Ok(None),
             // The promise is not to be believed: the leaf is looked for.
-            Err(ReadError::OtherLeaf(_)) => {}
+            Err(ReadError::NotYet | ReadError::OtherLeaf(_)) => {}
             Err(error) => return Err(WalletError::Log(error)),
         }
     }
@@ -336,7 +337,7 @@ async fn receipt<T: Transport>(
             Ok(Some(receipt.to_text().into_bytes()))
         }
         // After a late checkpoint no leaf can come any more: the bank took the preimage itself.
-        None if age(checkpoint.checked(), public.expiry) == Age::Late => Ok(Some(Vec::new())),
+        None if is_late => Ok(Some(Vec::new())),
         None => Ok(None),
     }
 }

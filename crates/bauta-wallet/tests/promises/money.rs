@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use bauta_proto::time::Seconds;
 use bauta_wallet::{
     BuyOptions, Environment, Protection, PurchaseState, SaveOptions, Wallet, WalletError,
     observer::Unobserved,
@@ -90,6 +91,69 @@ async fn a_merchant_that_refuses_gets_nothing_and_the_money_returns() {
         buy(&mut wallet).await.expect("bought").state,
         PurchaseState::Complete
     );
+}
+
+#[tokio::test]
+async fn v8_no_coin_of_a_purchase_that_failed_pays_for_the_next() {
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
+    let mut wallet = new_wallet(&world, folder.path());
+    let bank = add_bank(&mut wallet).await;
+    wallet
+        .withdraw(bank, money(PRICE))
+        .await
+        .expect("withdrawn");
+    world.state().merchant_does = Merchant::Refuses;
+    buy(&mut wallet).await.expect("begun");
+    world.pass(500);
+    wallet.resume().await.expect("resumed");
+    assert_eq!(available(&wallet), PRICE);
+    world.state().merchant_does = Merchant::Honest;
+    let report = buy(&mut wallet).await.expect("bought");
+    assert_eq!(report.state, PurchaseState::Complete);
+    let [first, second] = world.coins_of_locks().try_into().expect("two locks");
+    assert!(first.iter().all(|key| !second.contains(key)));
+}
+
+#[tokio::test]
+async fn v5_a_purchase_ends_although_the_merchant_passed_on_a_false_promise() {
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
+    let mut wallet = funded(&world, folder.path()).await;
+    world.state().merchant_does = Merchant::PromisesNowhere;
+    let report = buy(&mut wallet).await.expect("bought");
+    assert_eq!(report.state, PurchaseState::Delivered);
+    world.pass(500);
+    let resumed = wallet.resume().await.expect("resumed");
+    assert_eq!(resumed.ended[0].state, PurchaseState::Complete);
+    assert!(resumed.ended[0].receipt_verified);
+}
+
+#[tokio::test]
+async fn a_shop_cannot_hold_money_for_long_unless_its_owner_agrees() {
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
+    let mut wallet = funded(&world, folder.path()).await;
+    let day = Seconds::hours(24);
+    for (lock_min, is_agreed) in [(day, true), (Seconds(day.0 + 1), false)] {
+        world.state().lock_min = lock_min;
+        let bought = buy(&mut wallet).await;
+        assert_eq!(bought.is_ok(), is_agreed);
+        assert!(is_agreed || matches!(bought, Err(WalletError::Expiry { .. })));
+    }
+    let options = BuyOptions {
+        lock_span: Some(Seconds(day.0 + 1)),
+        ..patient(1)
+    };
+    wallet.buy(SHOP, "song", &options).await.expect("agreed");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_sees_what_is_in_the_wallets_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
+    let folder = folder.path().join("wallet");
+    let _wallet = new_wallet(&world, &folder);
+    let metadata = std::fs::metadata(&folder).expect("made");
+    assert_eq!(metadata.permissions().mode() & 0o077, 0);
 }
 
 #[tokio::test]

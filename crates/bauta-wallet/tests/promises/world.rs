@@ -76,6 +76,8 @@ pub(crate) enum Merchant {
     Refuses,
     /// Commits, and then is gone.
     CommitsAndVanishes,
+    /// Delivers with a promise for a place that the log will never reach.
+    PromisesNowhere,
 }
 
 pub(crate) struct State {
@@ -97,6 +99,7 @@ pub(crate) struct State {
     pub(crate) plaintext: Vec<u8>,
     pub(crate) ciphertext: Vec<u8>,
     pub(crate) merchant_does: Merchant,
+    pub(crate) lock_min: Seconds,
     pub(crate) log_clock_ahead: i64,
     pub(crate) requests: usize,
     pub(crate) fault: Option<(usize, Fault)>,
@@ -164,6 +167,7 @@ impl World {
             plaintext,
             ciphertext,
             merchant_does: Merchant::Honest,
+            lock_min: Seconds(60),
             log_clock_ahead: 0,
             requests: 0,
             fault: None,
@@ -185,6 +189,13 @@ impl World {
         self.now.fetch_add(seconds, Ordering::SeqCst);
         let now = self.now();
         self.state().release(now);
+    }
+
+    /// Which coins paid for each lock.
+    pub(crate) fn coins_of_locks(&self) -> Vec<Vec<VerifyingKeyBytes>> {
+        let state = self.state();
+        let keys = |held: &HeldLock| held.inputs.iter().map(|(key, _)| *key).collect();
+        state.locks.iter().map(keys).collect()
     }
 
     pub(crate) fn sell_under_another_key(&self) {
@@ -555,8 +566,8 @@ impl State {
         };
         let conditions = Conditions {
             offer_span: Seconds(3_600),
-            lock_min: Seconds(60),
-            lock_max: Seconds(3_600),
+            lock_min: self.lock_min,
+            lock_max: self.lock_min.max(Seconds(3_600)),
             dispute_window: Seconds(86_400),
         };
         let composed = compose_offer(seller, &self.good, order, conditions, now);
@@ -591,7 +602,10 @@ impl State {
         let promise = Promise {
             log: Promise::log_name(ORIGIN),
             leaf_hash: leaf.hash(),
-            index: self.leaves.len() as u64 - 1,
+            index: match self.merchant_does {
+                Merchant::PromisesNowhere => 1 << 40,
+                _ => self.leaves.len() as u64 - 1,
+            },
             promised_at: now,
         };
         let delivery = Delivery {
