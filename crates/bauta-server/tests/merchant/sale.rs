@@ -265,6 +265,38 @@ async fn a_promise_without_a_checkpoint_by_half_of_the_time_is_insured_at_the_ba
 }
 
 #[tokio::test]
+async fn v2_a_receipt_that_is_not_early_is_no_reason_to_keep_the_key_from_the_bank() {
+    let town = Town::new();
+    let reply = town.offered(1).await;
+    let accept = town.pay(&reply, 1);
+    town.accept(&accept).await.expect("delivered");
+    // The log's clock was ahead for a moment; its checkpoints never go back.
+    town.set_clock(80 + 31);
+    town.archive.publish_once().expect("published");
+    town.set_clock(2);
+    town.merchant.collect_receipts().await.expect("looked");
+    assert_eq!(town.state(&reply), OrderState::Captured);
+    assert_eq!(town.merchant.claim().await.expect("claimed"), 1);
+}
+
+#[tokio::test]
+async fn a_frozen_account_is_paid_whenever_it_is_thawed() {
+    let town = Town::new();
+    let reply = town.offered(1).await;
+    town.accept(&town.pay(&reply, 1)).await.expect("delivered");
+    town.archive.publish_once().expect("published");
+    town.set_clock(2);
+    town.merchant.collect_receipts().await.expect("collected");
+    let answer = |outcome| *town.net.bank.answer.lock().expect("no panic") = outcome;
+    answer(Some(ClaimOutcome::Frozen));
+    town.set_clock(40 * 86_400);
+    assert_eq!(town.merchant.claim().await.expect("asked"), 0);
+    answer(None);
+    town.set_clock(41 * 86_400);
+    assert_eq!(town.merchant.claim().await.expect("claimed"), 1);
+}
+
+#[tokio::test]
 async fn a_crash_at_any_step_of_a_sale_loses_nothing() {
     let mut town = Town::new();
     let reply = town.offered(1).await;

@@ -4,6 +4,7 @@
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use bauta_proto::{
+    decision::{Age, age},
     ids::BankId,
     limits::CLAIMS_MAX,
     lock::{Claim, ClaimOutcome, ClaimRequest, CommitProof},
@@ -12,7 +13,7 @@ use bauta_proto::{
         reader::{FetchedCheckpoint, ReadError},
     },
     merchant::{Route, route},
-    time::{CLOCK_TOLERANCE, Seconds},
+    time::{CLOCK_TOLERANCE, Seconds, Timestamp},
     transport::{CallError, Transport, bank::ClaimLocks, call},
 };
 use bauta_store::{
@@ -209,6 +210,10 @@ impl<T: Transport + 'static> Merchant<T> {
         let leaf = Leaf::commit(lock.lock_tag(), lock.public.expiry, *preimage.expose());
         let now = self.now();
         match self.log_reader.receipt(index, &leaf, checkpoint).await {
+            // A proof that is not early proves nothing to the bank, and no later one is: the log's clock is ahead.
+            Ok(_) if now <= lock.public.expiry && !is_early(checkpoint, lock.public.expiry) => {
+                self.insure_now(order).await
+            }
             Ok(receipt) => Some(Step::Log {
                 receipt: receipt.to_text().into_bytes(),
                 due_at: now,
@@ -228,15 +233,26 @@ impl<T: Transport + 'static> Merchant<T> {
     /// kept in time is worth nothing.
     async fn await_receipt(&self, order: &Order) -> Option<Step> {
         let (expiry, now) = (order.expiry()?, self.now());
-        let is_urgent = route(order.accepted_at?, expiry, true, now) == Route::LogAndBank;
-        if is_urgent && self.insure(order).await.is_some() {
-            return None;
+        if route(order.accepted_at?, expiry, true, now) == Route::LogAndBank {
+            return self.insure_now(order).await;
         }
-        Some(Step::Defer {
+        Some(self.look_again())
+    }
+
+    /// Brings the preimage to the bank; if that fails, the promise is looked at again.
+    async fn insure_now(&self, order: &Order) -> Option<Step> {
+        match self.insure(order).await {
+            Some(_) => None,
+            None => Some(self.look_again()),
+        }
+    }
+
+    fn look_again(&self) -> Step {
+        Step::Defer {
             state: OrderState::Promised,
             reason: None,
-            due_at: now.plus(self.margins.checkpoint_interval),
-        })
+            due_at: self.now().plus(self.margins.checkpoint_interval),
+        }
     }
 
     /// Sales with a receipt or the bank's word, and those whose expiry has passed without one: the bank may have seen what
@@ -340,7 +356,9 @@ impl<T: Transport + 'static> Merchant<T> {
             ClaimOutcome::Frozen => Reason::Frozen,
         };
         let lock = order.accept.as_ref().map(|accept| &accept.lock);
-        if lock.is_some_and(|lock| at > lock.private.settle_until) {
+        let is_over = lock.is_some_and(|lock| at > lock.private.settle_until);
+        // Money that only the operator keeps back does not end with the lock.
+        if is_over && reason != Reason::Frozen {
             return Step::Fail { reason, at };
         }
         let interval = u32::try_from(self.claim_interval.as_secs()).unwrap_or(u32::MAX);
@@ -351,6 +369,11 @@ impl<T: Transport + 'static> Merchant<T> {
             due_at: at.plus(pause),
         }
     }
+}
+
+/// Whether a receipt in this checkpoint shows that the commit was in time.
+fn is_early(checkpoint: &FetchedCheckpoint, expiry: Timestamp) -> bool {
+    age(checkpoint.checked(), expiry) == Age::Early
 }
 
 /// Groups whose receipts fit into one request.
