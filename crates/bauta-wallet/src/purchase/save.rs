@@ -7,7 +7,10 @@ use std::{
 };
 
 use bauta_crypto::content::{self, ContentKey, DecryptError, Opened};
-use bauta_proto::{offer::Offer, transport::Transport};
+use bauta_proto::{
+    offer::{CONTENT_CONTEXT, Offer},
+    transport::Transport,
+};
 
 use super::{Defect, Offered, Purchase, PurchaseId, download::Outcome};
 use crate::{
@@ -135,7 +138,7 @@ fn decrypt(
             bytes_total: offer.pt_len,
         });
     };
-    let opened = content::decrypt(&mut source, &mut file, key, &[], &mut progress);
+    let opened = content::decrypt(&mut source, &mut file, key, CONTENT_CONTEXT, &mut progress);
     check(opened.map_err(failure)?, offer)?;
     file.flush()?;
     file.sync_all()?;

@@ -242,7 +242,7 @@ fn encrypt(plaintext: &[u8]) -> (GoodForSale, Vec<u8>) {
         &mut ciphertext,
         &content_key,
         [5; 24],
-        &[],
+        bauta_proto::offer::CONTENT_CONTEXT,
         &mut |_| {},
     )
     .expect("in memory");

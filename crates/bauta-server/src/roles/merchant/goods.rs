@@ -20,7 +20,7 @@ use bauta_proto::{
     limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX},
     merchant::GoodForSale,
     money::Money,
-    offer::Terms,
+    offer::{CONTENT_CONTEXT, Terms},
     time::Clock,
 };
 use bauta_store::{
@@ -413,10 +413,12 @@ fn encrypt(
             bytes_total: bytes_total.max(done.plaintext_bytes),
         });
     };
-    content::encrypt(reader, out, key, salt, &[], &mut observe).map_err(|error| match error {
-        EncryptError::Read(error) => AddGoodError::Unreadable(error),
-        EncryptError::Write(error) => not_written(error),
-        EncryptError::TooLong => AddGoodError::TooLong,
+    content::encrypt(reader, out, key, salt, CONTENT_CONTEXT, &mut observe).map_err(|error| {
+        match error {
+            EncryptError::Read(error) => AddGoodError::Unreadable(error),
+            EncryptError::Write(error) => not_written(error),
+            EncryptError::TooLong => AddGoodError::TooLong,
+        }
     })
 }
 

@@ -40,7 +40,7 @@ impl Desk {
         let path = ciphertext_path(&self.shop.ciphertexts, &added.ct_root);
         let mut plain = Vec::new();
         let mut file = File::open(path).expect("there");
-        content::decrypt(&mut file, &mut plain, &key, &[], &mut |_| ()).expect("opens");
+        content::decrypt(&mut file, &mut plain, &key, CONTENT_CONTEXT, &mut |_| ()).expect("opens");
         plain
     }
 
