@@ -1,7 +1,7 @@
 //! The archive: durable commits with their promises.
 
-use bauta_crypto::{hash, secret::Secret, sign::SigningKey};
-use bauta_io::{SystemClock, SystemRng};
+use bauta_crypto::{hash, sign::SigningKey};
+use bauta_io::SystemClock;
 use bauta_proto::{
     codec::Message,
     commit::Commit,
@@ -11,15 +11,16 @@ use bauta_proto::{
     time::{Clock, Seconds, Timestamp},
     transport::archive::SubmitCommit,
 };
+use bauta_server::config::RoleName;
 use rayon::prelude::*;
 
 use super::{
     Plan,
     floor::Floor,
     load::{Prepared, drive_requests},
-    process::{Cores, Process, free_address},
+    process::{Cores, Process},
     row::{Row, Rows},
-    setting::{archive_config, currency},
+    setting::{Configured, currency},
 };
 use crate::failure::Outcome;
 
@@ -32,16 +33,16 @@ const CONNECTIONS: usize = 256;
 pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
     let floor = Floor::measure()?;
     let folder = plan.folder("archive")?;
-    let bank = SigningKey::from_seed(&Secret::generate(&mut SystemRng::new()));
-    let address = free_address()?;
-    let config = archive_config(&folder, address, bank.verifying_key().into())?;
-    let archive = Process::serve("archive", &folder, &config, address, Cores::All)?;
+    let roles = [RoleName::Bank, RoleName::Archive];
+    let configured = Configured::write(&folder, &roles, true)?;
+    let bank = configured.bank_seed()?.signing_key("bank");
+    let runtime = tokio::runtime::Runtime::new()?;
+    let archive = runtime.block_on(configured.serve(RoleName::Archive, Cores::All))?;
     rows.say("archive: preparing commits");
     let requests = commits(&bank, plan.requests(PER_SECOND_MAX));
     rows.say("archive: measuring");
-    let runtime = tokio::runtime::Runtime::new()?;
     let measured = runtime.block_on(drive_requests(
-        address,
+        configured.address(RoleName::Archive)?,
         plan.connections(CONNECTIONS),
         requests,
         plan.limit,

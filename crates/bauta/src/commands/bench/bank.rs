@@ -12,6 +12,7 @@ use bauta_proto::{
     time::{Clock, Seconds},
     transport::bank::{Exchange, LockValue},
 };
+use bauta_server::config::RoleName;
 use rayon::prelude::*;
 
 use super::{
@@ -22,7 +23,7 @@ use super::{
     preload::preload,
     process::{Aside, Cores, Process},
     row::{Row, Rows},
-    setting::{Setting, currency},
+    setting::{Configured, Setting, currency},
 };
 use crate::failure::Outcome;
 
@@ -46,10 +47,14 @@ pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
 }
 
 async fn measure_all(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
-    let setting = Setting::start(&plan.folder("bank")?, Cores::One).await?;
+    let roles = [RoleName::Bank, RoleName::Archive];
+    let configured = Configured::write(&plan.folder("bank")?, &roles, true)?;
+    let archive = configured.serve(RoleName::Archive, Cores::All).await?;
+    let bank = configured.serve(RoleName::Bank, Cores::One).await?;
+    let setting = Setting::learn(configured).await?;
     let bench = Bench {
         floor: Floor::measure()?,
-        load: Process::load(),
+        processes: [bank, archive, Process::load()],
         plan,
         setting: &setting,
     };
@@ -76,7 +81,8 @@ struct Bench<'a> {
     plan: &'a Plan,
     setting: &'a Setting,
     floor: Floor,
-    load: Process,
+    /// The bank, the archive, and this one.
+    processes: [Process; 3],
 }
 
 impl Bench<'_> {
@@ -121,7 +127,8 @@ impl Bench<'_> {
         let mut keys = Vec::with_capacity(ACCOUNTS);
         for _ in 0..ACCOUNTS {
             let key = SigningKey::from_seed(&Secret::generate(&mut SystemRng::new()));
-            self.setting.credit(key.verifying_key().into(), count)?;
+            self.setting
+                .credit(key.verifying_key().into(), count as u64)?;
             keys.push(key);
         }
         let requests = (0..count)
@@ -181,7 +188,7 @@ impl Bench<'_> {
     }
 
     async fn coins(&self, count: usize) -> Outcome<(Vec<Coin>, Measured)> {
-        coins::withdraw(self.setting, 0, count, &[&self.setting.bank_process]).await
+        coins::withdraw(self.setting, 0, count, &[&self.processes[0]]).await
     }
 
     async fn drive(&self, rows: &Rows<'_>, requests: Vec<Prepared>) -> Outcome<Measured> {
@@ -192,11 +199,7 @@ impl Bench<'_> {
             self.plan.connections(CONNECTIONS),
             requests,
             self.plan.limit,
-            &[
-                &self.setting.bank_process,
-                &self.setting.archive_process,
-                &self.load,
-            ],
+            &self.processes.each_ref(),
         )
         .await
     }

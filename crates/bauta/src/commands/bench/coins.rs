@@ -106,10 +106,8 @@ pub async fn withdraw(
 ) -> Outcome<(Vec<Coin>, Measured)> {
     let account = SigningKey::from_seed(&Secret::generate(&mut SystemRng::new()));
     let requests = count.div_ceil(OUTPUTS_MAX);
-    setting.credit(
-        account.verifying_key().into(),
-        (requests * OUTPUTS_MAX) << exponent,
-    )?;
+    let units = ((requests * OUTPUTS_MAX) as u64) << exponent;
+    setting.credit(account.verifying_key().into(), units)?;
     let batches: Vec<Vec<Blank>> = (0..requests)
         .into_par_iter()
         .map(|_| blanks(setting, exponent))

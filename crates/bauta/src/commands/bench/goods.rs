@@ -1,26 +1,37 @@
 //! Goods: how fast they are encrypted, and bought, and in how much memory.
 
 use std::{
-    io::{self, Read},
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use bauta_crypto::{
     content::{self, ContentKey},
-    hash::ContentHasher,
+    hash::{self, ContentHasher},
 };
+use bauta_server::config::RoleName;
 
 use super::{
     Plan,
     floor::thread_time,
+    process::{Cores, Finished, Process},
     row::{Row, Rows},
+    setting::{Configured, Setting},
 };
-use crate::failure::{Failure, Outcome};
+use crate::{
+    failure::{Failure, Outcome},
+    report::length,
+};
 
 /// Bytes of a megabyte, as speeds are told.
 const MEGABYTE: f64 = 1e6;
 /// How much is worked on in memory, again and again.
 const BLOCK_BYTES: usize = 64 * 1024 * 1024;
+/// The sample file is made of pieces that differ in their first bytes.
+const SAMPLE_BYTES: usize = 4 * 1024 * 1024;
 /// The key of the measurement.
 const KEY: [u8; content::KEY_BYTES] = [7; content::KEY_BYTES];
 

@@ -191,7 +191,7 @@ where
     }
     let mut used = Vec::with_capacity(processes.len());
     for (process, before) in processes.iter().zip(before) {
-        used.push(process.use_since(&before, done)?);
+        used.push(process.use_since(&before, done as f64)?);
     }
     Ok(Measured {
         done,

@@ -13,6 +13,7 @@ mod goods;
 mod load;
 mod preload;
 mod process;
+mod purchase;
 mod row;
 mod setting;
 
@@ -53,6 +54,9 @@ pub struct BenchOptions {
     /// Spent coins that the bank's store gets for the second measurement of locks; each takes about 250 bytes of disk
     #[arg(long, value_name = "COINS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub preload: Option<u64>,
+    /// Size of the good that is sold, in MiB; the disk needs four times as much
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub size: Option<u64>,
     /// Keep stores and files in this empty or new folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -65,7 +69,9 @@ pub enum Subject {
     Bank,
     /// Durable commits to the log, with their promises
     Archive,
-    /// Goods encrypted
+    /// Complete purchases, with all roles in one process
+    Purchase,
+    /// A file encrypted, sold and bought
     Goods,
 }
 
@@ -75,13 +81,17 @@ struct Plan {
     limit: Duration,
     connections: Option<usize>,
     preload: u64,
+    /// Bytes of the good that is sold.
+    size: u64,
 }
 
 impl Plan {
     fn new(options: &BenchOptions, folder: &Path) -> Self {
         let seconds = if options.quick { 2 } else { options.seconds };
         let preload = if options.quick { 100_000 } else { 1_000_000 };
+        let size_mib = if options.quick { 256 } else { 1_024 };
         Self {
+            size: options.size.unwrap_or(size_mib) * 1024 * 1024,
             preload: options.preload.unwrap_or(preload),
             folder: folder.to_owned(),
             limit: Duration::from_secs(seconds),
@@ -134,6 +144,7 @@ pub fn run(options: &BenchOptions, report: &Report) -> Outcome {
         match subject {
             Subject::Bank => bank::measure(&plan, &mut rows)?,
             Subject::Archive => archive::measure(&plan, &mut rows)?,
+            Subject::Purchase => purchase::measure(&plan, &mut rows)?,
             Subject::Goods => goods::measure(&plan, &mut rows)?,
         }
     }

@@ -33,7 +33,7 @@ const LARGE_EXPONENT: u8 = 24;
 /// Adds rows of `count` spent coins, rounded up to whole exchanges. The keys are spread evenly over all keys; they come
 /// in two sweeps in ascending order, which is fast and leaves the pages as full as random inserts would.
 pub fn preload(setting: &Setting, count: u64) -> Outcome {
-    let mut store = BankStore::open_existing(&setting.store_path())?;
+    let mut store = BankStore::open_existing(&setting.store_path()?)?;
     let keyset = keyset_number(setting)?;
     let exchanges = count.div_ceil(WIDTH);
     fund(setting, &mut store, keyset, exchanges * WIDTH)?;
@@ -50,7 +50,7 @@ pub fn preload(setting: &Setting, count: u64) -> Outcome {
 }
 
 fn keyset_number(setting: &Setting) -> Outcome<KeysetNumber> {
-    let rows = BankReader::open(&setting.store_path())?.keysets()?;
+    let rows = BankReader::open(&setting.store_path()?)?.keysets()?;
     let row = rows.iter().find(|row| row.record.body == setting.keyset);
     row.map(|row| row.number)
         .ok_or_else(|| Failure::local("the bank's store lacks its keyset"))
@@ -62,7 +62,7 @@ fn fund(setting: &Setting, store: &mut BankStore, keyset: KeysetNumber, units: u
     let large = units.div_ceil(1 << LARGE_EXPONENT);
     let amount = Amount::new(large << LARGE_EXPONENT);
     let amount = amount.ok_or_else(|| Failure::local("more money than there can be"))?;
-    setting.credit(account, (large << LARGE_EXPONENT) as usize)?;
+    setting.credit(account, large << LARGE_EXPONENT)?;
     let outputs = (0..large).map(|number| output(keyset, LARGE_EXPONENT, b"large", number));
     let withdrawal = Withdrawal {
         request: RequestId(hash::sha256(&[b"fund"])),

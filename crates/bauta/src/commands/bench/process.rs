@@ -1,9 +1,9 @@
 //! The processes under test: started as an operator starts them, and asked what they have used.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -11,8 +11,8 @@ use std::{
 use super::row::ProcessUse;
 use crate::failure::{Failure, Outcome};
 
-/// How long a role may take to listen.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a command that runs is asked what it has used.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Linux tells processor time in hundredths of a second (USER_HZ, part of its interface).
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -30,6 +30,30 @@ pub struct Process {
     name: &'static str,
     id: u32,
     child: Option<Child>,
+    /// Where its output goes.
+    log: PathBuf,
+}
+
+/// A command that has ended.
+pub struct Finished {
+    name: &'static str,
+    /// The last line of its output.
+    pub output: String,
+    /// How long it took.
+    pub elapsed: Duration,
+    cpu: Duration,
+    peak_mib: f64,
+}
+
+impl Finished {
+    /// What it used for each of `operations`.
+    pub fn use_of(&self, operations: f64) -> ProcessUse {
+        ProcessUse {
+            name: self.name,
+            cpu_us: self.cpu.as_secs_f64() * 1e6 / operations,
+            peak_mib: self.peak_mib,
+        }
+    }
 }
 
 /// What a process has used since it began.
@@ -44,32 +68,78 @@ impl Process {
             name: "load",
             id: std::process::id(),
             child: None,
+            log: PathBuf::new(),
         }
     }
 
-    /// Runs `bauta serve` with this configuration, and waits until it listens at `address`.
-    pub fn serve(
-        name: &'static str,
-        folder: &Path,
-        config: &str,
-        address: SocketAddr,
-        cores: Cores,
-    ) -> Outcome<Self> {
-        let file = folder.join(format!("{name}.toml"));
-        fs::write(&file, config)?;
+    /// Runs `bauta serve` with this configuration.
+    pub fn serve(name: &'static str, folder: &Path, config: &Path, cores: Cores) -> Outcome<Self> {
         let log = folder.join(format!("{name}.log"));
         let mut command = program(cores)?;
-        command.arg("serve").arg("--config").arg(&file);
+        command.arg("serve").arg("--config").arg(config);
         command.stdin(Stdio::null()).stdout(File::create(&log)?);
-        let child = command.stderr(File::options().append(true).open(&log)?);
-        let mut process = Self {
+        command.stderr(File::options().append(true).open(&log)?);
+        Self::spawn(name, command, log)
+    }
+
+    fn spawn(name: &'static str, mut command: Command, log: PathBuf) -> Outcome<Self> {
+        let child = command.spawn()?;
+        Ok(Self {
             name,
-            id: 0,
-            child: Some(child.spawn()?),
+            id: child.id(),
+            child: Some(child),
+            log,
+        })
+    }
+
+    /// Fails with what the process said if it has ended.
+    pub fn check_running(&mut self) -> Outcome {
+        let ended = match &mut self.child {
+            Some(child) => child.try_wait()?.is_some(),
+            None => false,
         };
-        process.id = process.child.as_ref().map_or(0, Child::id);
-        process.await_listening(address, &log)?;
-        Ok(process)
+        if ended {
+            let said = fs::read_to_string(&self.log).unwrap_or_default();
+            let name = self.name;
+            return Err(Failure::local(format!("the {name} ended: {said}")));
+        }
+        Ok(())
+    }
+
+    /// Runs a command of this program to its end; returns its last line of output, and what it used.
+    pub fn run(name: &'static str, folder: &Path, arguments: &[&OsStr]) -> Outcome<Finished> {
+        let log = folder.join(format!("{name}.log"));
+        let mut command = program(Cores::All)?;
+        command.args(arguments).arg("--json").stdin(Stdio::null());
+        command.stdout(File::create(&log)?).stderr(Stdio::null());
+        let started = Instant::now();
+        let mut process = Self::spawn(name, command, log)?;
+        let (mut cpu, mut peak_mib) = (Duration::ZERO, 0.0_f64);
+        let status = loop {
+            // What a process has used cannot be asked any more once it has ended: the last look counts.
+            if let (Ok(usage), Ok(peak)) = (process.usage(), process.peak_mib()) {
+                cpu = usage.cpu.max(cpu);
+                peak_mib = peak_mib.max(peak);
+            }
+            let child = process.child.as_mut();
+            match child.map(Child::try_wait).transpose()?.flatten() {
+                Some(status) => break status,
+                None => std::thread::sleep(LOOK_EVERY),
+            }
+        };
+        let elapsed = started.elapsed();
+        let said = fs::read_to_string(&process.log)?;
+        let last = said.lines().last().unwrap_or_default().to_owned();
+        if !status.success() {
+            return Err(Failure::local(format!("the {name} failed: {last}")));
+        }
+        Ok(Finished {
+            name,
+            output: last,
+            elapsed,
+            cpu,
+            peak_mib,
+        })
     }
 
     /// Processor time so far.
@@ -82,11 +152,11 @@ impl Process {
     }
 
     /// What was used for each of `operations` since `before`.
-    pub fn use_since(&self, before: &Usage, operations: u64) -> Outcome<ProcessUse> {
+    pub fn use_since(&self, before: &Usage, operations: f64) -> Outcome<ProcessUse> {
         let cpu = self.usage()?.cpu.saturating_sub(before.cpu);
         Ok(ProcessUse {
             name: self.name,
-            cpu_us: cpu.as_secs_f64() * 1e6 / operations as f64,
+            cpu_us: cpu.as_secs_f64() * 1e6 / operations,
             peak_mib: self.peak_mib()?,
         })
     }
@@ -96,23 +166,6 @@ impl Process {
         let text = fs::read_to_string(path).map_err(|_| unreadable())?;
         let kib = peak_kib(&text).ok_or_else(unreadable)?;
         Ok(kib as f64 / 1_024.0)
-    }
-
-    fn await_listening(&mut self, address: SocketAddr, log: &Path) -> Outcome {
-        let end = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(address).is_err() {
-            let ended = match &mut self.child {
-                Some(child) => child.try_wait()?.is_some(),
-                None => false,
-            };
-            if ended || Instant::now() > end {
-                let said = fs::read_to_string(log).unwrap_or_default();
-                let name = self.name;
-                return Err(Failure::local(format!("the {name} did not start: {said}")));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
     }
 }
 
@@ -172,11 +225,6 @@ fn core_numbers(list: &str) -> Vec<String> {
         Some(first.parse::<u32>().ok()?..=last.parse().ok()?)
     });
     spans.flatten().map(|core| core.to_string()).collect()
-}
-
-/// An address on this machine with a port that is free now.
-pub fn free_address() -> Outcome<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// This program, held to one core by `taskset` where that is asked for and possible; where it is not, at least its pools

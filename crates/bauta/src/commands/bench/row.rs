@@ -1,5 +1,7 @@
 //! What was measured, as rows of a table or lines of JSON.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::load::Measured;
@@ -82,6 +84,29 @@ impl Row {
             ratio: 1.0,
             wanted: String::new(),
             processes: Vec::new(),
+        }
+    }
+
+    /// A row over something done once, told in units such as megabytes; all of `processes` count.
+    pub fn once(
+        operation: impl Into<String>,
+        units: f64,
+        elapsed: Duration,
+        floor_us: f64,
+        processes: Vec<ProcessUse>,
+    ) -> Self {
+        let cpu_us = processes.iter().map(|used| used.cpu_us).sum::<f64>();
+        let elapsed_ms = elapsed.as_secs_f64() * 1_000.0;
+        Self {
+            operation: operation.into(),
+            per_second: round(units / elapsed.as_secs_f64()),
+            p50_ms: round(elapsed_ms),
+            p99_ms: round(elapsed_ms),
+            cpu_us: round(cpu_us),
+            floor_us: round(floor_us),
+            ratio: round(cpu_us / floor_us),
+            wanted: String::new(),
+            processes,
         }
     }
 

@@ -1,8 +1,8 @@
-//! A bank and its archive as they run for customers: configured, started, and ready to issue coins.
+//! Roles as they run for customers: configured, started, and ready.
 
 use std::{
-    net::SocketAddr,
-    path::Path,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -10,29 +10,130 @@ use bauta_io::{SystemClock, SystemRng};
 use bauta_proto::{
     codec::Message,
     coin::{Keyset, KeysetList},
-    ids::{AccountId, BankId, KeysetId, PolicyId},
-    log::policy::Policy,
-    money::{Amount, Currency},
+    ids::{AccountId, BankId, GoodId, KeysetId, MerchantId, PolicyId},
+    money::{Amount, Currency, Money},
     time::Clock,
-    transport::{archive, bank},
+    transport::bank::KEYSETS_PATH,
 };
 use bauta_server::{
-    config::Config,
+    config::{Config, RoleName},
     keys::RoleSeed,
-    roles::bank::{BankConfig, bank_id, operator},
+    roles::{
+        bank::{BankConfig, bank_id, operator},
+        merchant::{MerchantConfig, goods::GoodInput, merchant_id},
+    },
 };
 
 use super::{
     load::Connection,
-    process::{Cores, Process, free_address},
+    process::{Cores, Process},
 };
-use crate::failure::{Failure, Outcome};
+use crate::{
+    commands::shop,
+    failure::{Failure, Outcome},
+    setup,
+};
 
-/// How long a bank may take until its keyset is in the log.
+/// How long a role may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A bank that is ready, and what its customers know of it.
+/// Roles that are configured; each in a file of its own, or all in one.
+pub struct Configured {
+    plan: setup::Plan,
+    /// What the files say.
+    config: Config,
+    files: Vec<PathBuf>,
+}
+
+impl Configured {
+    /// Writes keys and configurations.
+    pub fn write(folder: &Path, roles: &[RoleName], apart: bool) -> Outcome<Self> {
+        let plan = setup::Plan {
+            folder: folder.to_owned(),
+            roles: roles.to_vec(),
+            apart,
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ports: setup::free_ports()?,
+            settings: Vec::new(),
+        };
+        let files = plan.write()?.configurations;
+        let mut config: Option<Config> = None;
+        for file in &files {
+            let read = Config::load(file).map_err(|error| Failure::from_error(&error))?;
+            config = Some(match config {
+                None => read,
+                Some(earlier) => merged(earlier, read),
+            });
+        }
+        let config = config.ok_or_else(|| Failure::local("no role is configured"))?;
+        Ok(Self {
+            plan,
+            config,
+            files,
+        })
+    }
+
+    /// Where a role listens.
+    pub fn address(&self, role: RoleName) -> Outcome<SocketAddr> {
+        let url = self.plan.url(role);
+        let address = url.trim_start_matches("http://").parse();
+        address.map_err(|_| Failure::local("a role has no address"))
+    }
+
+    /// The address of a role for a wallet.
+    pub fn url(&self, role: RoleName) -> String {
+        self.plan.url(role)
+    }
+
+    /// The file with all of a role's settings.
+    pub fn file(&self, role: RoleName) -> Outcome<&Path> {
+        let name = format!("{}.toml", role.as_str());
+        let named = |file: &&PathBuf| file.ends_with(&name) || file.ends_with("bauta.toml");
+        let file = self.files.iter().find(named);
+        file.map(PathBuf::as_path)
+            .ok_or_else(|| Failure::local("a role is not configured"))
+    }
+
+    /// The bank's settings.
+    pub fn bank(&self) -> Outcome<&BankConfig> {
+        let bank = self.config.bank.as_ref();
+        bank.ok_or_else(|| Failure::local("there is no bank"))
+    }
+
+    /// The bank's keys.
+    pub fn bank_seed(&self) -> Outcome<RoleSeed> {
+        load_seed(&self.bank()?.key_file)
+    }
+
+    /// The merchant's settings.
+    pub fn merchant(&self) -> Outcome<&MerchantConfig> {
+        let merchant = self.config.merchant.as_ref();
+        merchant.ok_or_else(|| Failure::local("there is no merchant"))
+    }
+
+    /// Starts the process of one role.
+    pub async fn serve(&self, role: RoleName, cores: Cores) -> Outcome<Process> {
+        let file = self.file(role)?;
+        let mut process = Process::serve(role.as_str(), &self.plan.folder, file, cores)?;
+        await_ready(self.address(role)?, &mut process).await?;
+        Ok(process)
+    }
+
+    /// Starts all roles in one process.
+    pub async fn serve_together(&self) -> Outcome<Process> {
+        let file = self.file(RoleName::Bank)?;
+        let mut process = Process::serve("roles", &self.plan.folder, file, Cores::All)?;
+        for role in RoleName::ALL {
+            await_ready(self.address(*role)?, &mut process).await?;
+        }
+        Ok(process)
+    }
+}
+
+/// What customers know of a bank that is ready.
 pub struct Setting {
+    /// How the roles are configured.
+    pub configured: Configured,
     /// The bank's name.
     pub bank: BankId,
     /// Where it listens.
@@ -43,52 +144,75 @@ pub struct Setting {
     pub keyset: Keyset,
     /// Its id.
     pub keyset_id: KeysetId,
-    /// The bank's process.
-    pub bank_process: Process,
-    /// The archive's process.
-    pub archive_process: Process,
-    config: BankConfig,
 }
 
 impl Setting {
-    /// Starts an archive and a bank, each a process, the bank on these cores.
-    pub async fn start(folder: &Path, cores: Cores) -> Outcome<Self> {
-        let seed = new_seed(&folder.join("bank.key"))?;
-        let log_address = free_address()?;
-        let config = archive_config(folder, log_address, bank_id(&seed))?;
-        let archive_process = Process::serve("archive", folder, &config, log_address, Cores::All)?;
-        let text = log_policy(log_address).await?;
-        let address = free_address()?;
-        let config = bank_config(folder, address, &text);
-        let bank_process = Process::serve("bank", folder, &config, address, cores)?;
-        await_ready(address).await?;
-        let policy: Policy = text.parse().map_err(|e| Failure::from_error(&e))?;
+    /// Learns what a bank publishes.
+    pub async fn learn(configured: Configured) -> Outcome<Self> {
+        let address = configured.address(RoleName::Bank)?;
         let keyset = issuing_keyset(address).await?;
+        let policy = configured.bank()?.log_policy.load();
+        let policy = policy.map_err(|error| Failure::from_error(&error))?;
         Ok(Self {
-            bank: bank_id(&seed),
+            bank: bank_id(&configured.bank_seed()?),
             address,
             policy: policy.policy_id(),
             keyset_id: keyset.keyset_id(),
             keyset,
-            bank_process,
-            archive_process,
-            config: parse(&config)?,
+            configured,
         })
     }
 
     /// Books money for an account, as the bank's operator does.
-    pub fn credit(&self, account: AccountId, minor_units: usize) -> Outcome {
-        let units = u64::try_from(minor_units).ok().and_then(Amount::new);
+    pub fn credit(&self, account: AccountId, minor_units: u64) -> Outcome {
+        let units = Amount::new(minor_units);
         let units = units.ok_or_else(|| Failure::local("more money than there can be"))?;
         let money = units.of(self.keyset.currency);
-        let now = SystemClock.now();
-        operator::credit(&self.config, account, money, &account.hex(), now)
+        let (bank, now) = (self.configured.bank()?, SystemClock.now());
+        operator::credit(bank, account, money, &account.hex(), now)
             .map_err(|error| Failure::from_error(&error))
     }
 
     /// The file of the bank's records.
-    pub fn store_path(&self) -> std::path::PathBuf {
-        self.config.store_path()
+    pub fn store_path(&self) -> Outcome<PathBuf> {
+        Ok(self.configured.bank()?.store_path())
+    }
+}
+
+/// A shop with one good.
+#[derive(Clone, Copy)]
+pub struct Shop {
+    /// The merchant.
+    pub merchant: MerchantId,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The good.
+    pub good: GoodId,
+    /// What it costs.
+    pub price: Money,
+}
+
+impl Shop {
+    /// Puts a file on the shelf for one minor unit.
+    pub fn open(configured: &Configured, file: &Path) -> Outcome<Self> {
+        let config = configured.merchant()?;
+        let price = Amount::power_of_two(0).expect("one").of(currency());
+        let input = GoodInput {
+            title: "Good".to_owned(),
+            price,
+            description: String::new(),
+            licence: String::new(),
+            refund_rule: String::new(),
+            media_type: None,
+        };
+        let mut rng = SystemRng::new();
+        let added = shop::open(config)?.add_good(file, &input, &mut rng, &mut |_| {})?;
+        Ok(Self {
+            merchant: merchant_id(&load_seed(&config.key_file)?),
+            address: configured.address(RoleName::Merchant)?,
+            good: added.good,
+            price,
+        })
     }
 }
 
@@ -97,59 +221,40 @@ pub fn currency() -> Currency {
     Currency::from_code("EUR").expect("a currency of ISO 4217")
 }
 
-/// Makes a role's key file.
-pub fn new_seed(file: &Path) -> Outcome<RoleSeed> {
-    let seed = RoleSeed::generate(&mut SystemRng::new());
-    seed.store(file)
-        .map_err(|error| Failure::from_error(&error))?;
-    Ok(seed)
+fn merged(one: Config, other: Config) -> Config {
+    Config {
+        bank: one.bank.or(other.bank),
+        archive: one.archive.or(other.archive),
+        merchant: one.merchant.or(other.merchant),
+        ..other
+    }
 }
 
-/// The configuration of an archive that takes the locks of one bank; makes its key.
-pub fn archive_config(folder: &Path, address: SocketAddr, bank: BankId) -> Outcome<String> {
-    new_seed(&folder.join("archive.key"))?;
-    let (data, key) = (folder.join("archive"), folder.join("archive.key"));
-    let bank = bank.hex();
-    Ok(format!(
-        "[archive]\nhttp = {{ listen = \"{address}\" }}\ndata = {data:?}\nkey_file = {key:?}\n\
-         origin = \"bench.invalid/log\"\nbanks = [\"{bank}\"]\n"
-    ))
-}
-
-/// The configuration of a bank, whose key is there.
-pub fn bank_config(folder: &Path, address: SocketAddr, policy: &str) -> String {
-    let (data, key) = (folder.join("bank"), folder.join("bank.key"));
-    let code = currency();
-    format!(
-        "[bank]\nhttp = {{ listen = \"{address}\" }}\ndata = {data:?}\nkey_file = {key:?}\nname = \"Bench\"\n\
-         currencies = [\"{code}\"]\nlog_policy = '''\n{policy}'''\n"
-    )
-}
-
-/// The policy of the log at this address, as text.
-pub async fn log_policy(address: SocketAddr) -> Outcome<String> {
-    let mut connection = Connection::open(address).await?;
-    let text = connection.get(archive::POLICY_PATH).await?;
-    String::from_utf8(text.into()).map_err(|error| Failure::from_error(&error))
+fn load_seed(file: &Path) -> Outcome<RoleSeed> {
+    RoleSeed::load(file).map_err(|error| Failure::from_error(&error))
 }
 
 /// Waits until the role at this address says that it is ready.
-pub async fn await_ready(address: SocketAddr) -> Outcome {
+async fn await_ready(address: SocketAddr, process: &mut Process) -> Outcome {
     let end = Instant::now() + READY_TIMEOUT;
     loop {
-        let mut connection = Connection::open(address).await?;
-        match connection.get("/readyz").await {
+        let asked = match Connection::open(address).await {
+            Ok(mut connection) => connection.get("/readyz").await,
+            Err(failure) => Err(failure),
+        };
+        match asked {
             Ok(_ready) => return Ok(()),
             Err(failure) if Instant::now() > end => return Err(failure),
-            Err(_not_yet) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_not_yet) => process.check_running()?,
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 /// The keyset with which the bank at this address issues coins.
-pub async fn issuing_keyset(address: SocketAddr) -> Outcome<Keyset> {
+async fn issuing_keyset(address: SocketAddr) -> Outcome<Keyset> {
     let mut connection = Connection::open(address).await?;
-    let list = connection.get(bank::KEYSETS_PATH).await?;
+    let list = connection.get(KEYSETS_PATH).await?;
     let list = KeysetList::from_bytes(&list).map_err(|error| Failure::from_error(&error))?;
     let now = SystemClock.now();
     let keysets = list.keysets.into_iter();
@@ -157,10 +262,4 @@ pub async fn issuing_keyset(address: SocketAddr) -> Outcome<Keyset> {
     keysets
         .find(|keyset| keyset.issues_at(now))
         .ok_or_else(|| Failure::local("the bank issues no coins"))
-}
-
-fn parse(text: &str) -> Outcome<BankConfig> {
-    let config: Config = toml::from_str(text).map_err(|error| Failure::from_error(&error))?;
-    let missing = || Failure::local("the configuration has no bank");
-    config.bank.ok_or_else(missing)
 }
