@@ -10,7 +10,7 @@ use bauta_proto::{
     lock::{Capture, Lock, LockState, LockStatus, LockStatusRequest},
     log::leaf::Leaf,
     merchant::{Route, commit, route},
-    problem::ProblemKind,
+    problem::{Problem, ProblemKind},
     time::{Seconds, Timestamp},
     transport::{
         CallError, Transport, TransportError,
@@ -56,10 +56,31 @@ impl<T> Drop for InHand<'_, T> {
 }
 
 impl<T: Transport + 'static> Merchant<T> {
+    /// Stores a checked acceptance and brings its order forward at once; as [`advance`](Self::advance) otherwise.
+    ///
+    /// The order is in hand before it is on record: the job that finishes sales would else take it between the two, and
+    /// its customer would have to ask again.
+    pub(super) async fn sell(
+        self: &Arc<Self>,
+        txid: Txid,
+        accept: MerchantCommand,
+    ) -> Result<Option<Order>, Problem> {
+        let in_hand = self.take_in_hand(txid);
+        let order = self.apply(accept).await?;
+        match in_hand {
+            Some(_in_hand) => Ok(self.bring_forward(order).await),
+            None => Ok(None),
+        }
+    }
+
     /// One attempt to bring a paid order forward; the order as it is on record afterwards. None if another task is at it,
     /// or the store failed.
     pub(super) async fn advance(self: &Arc<Self>, order: Order) -> Option<Order> {
         let _in_hand = self.take_in_hand(order.txid)?;
+        self.bring_forward(order).await
+    }
+
+    async fn bring_forward(self: &Arc<Self>, order: Order) -> Option<Order> {
         let order = match order.state {
             OrderState::Accepted => self.begin(order).await?,
             _ => order,

@@ -1,4 +1,4 @@
-//! Goods: how fast they are encrypted, and bought, and in how much memory.
+//! Goods: how fast one core encrypts and opens them in memory; then how fast one is sold and bought.
 
 use std::{
     ffi::OsStr,
@@ -19,6 +19,7 @@ use super::{
     floor::thread_time,
     process::{Cores, Finished, Process},
     row::{Row, Rows},
+    sale,
     setting::{Configured, Setting},
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// Bytes of a megabyte, as speeds are told.
-const MEGABYTE: f64 = 1e6;
+pub const MEGABYTE: f64 = 1e6;
 /// How much is worked on in memory, again and again.
 const BLOCK_BYTES: usize = 64 * 1024 * 1024;
 /// The sample file is made of pieces that differ in their first bytes.
@@ -52,7 +53,10 @@ pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
         opened.per_second(),
         opened.cpu_us(),
     );
-    rows.add(row)
+    rows.add(row)?;
+    let floors = (encrypted.cpu_us(), opened.cpu_us());
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(sale::measure(plan, rows, floors))
 }
 
 /// What one core did.

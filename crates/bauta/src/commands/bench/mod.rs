@@ -15,6 +15,7 @@ mod preload;
 mod process;
 mod purchase;
 mod row;
+mod sale;
 mod setting;
 
 use std::{

@@ -37,24 +37,25 @@ pub(super) async fn accept<T: Transport + 'static>(
         Checked::Repeat(order) => return merchant.delivery(&order),
         Checked::New(request) => request,
     };
+    let txid = request.accept.body.txid;
     let permit = Arc::clone(&merchant.sends).try_acquire_owned().ok();
     let command = MerchantCommand::Accept {
         request,
         at: now,
         send: permit.is_some(),
     };
-    let order = merchant.apply(command).await?;
     let Some(permit) = permit else {
-        return merchant.delivery(&order);
+        return merchant.delivery(&merchant.apply(command).await?);
     };
     // A task of its own: a customer that goes away does not stop the sale.
     let shop = Arc::clone(&merchant);
     let sale = tokio::spawn(async move {
         let _permit = permit;
-        shop.advance(order).await
+        shop.sell(txid, command).await
     });
     match timeout(DELIVERY_WAIT, sale).await {
-        Ok(Ok(Some(order))) => merchant.delivery(&order),
+        Ok(Ok(Ok(Some(order)))) => merchant.delivery(&order),
+        Ok(Ok(Err(problem))) => Err(problem),
         _ => Err(ProblemKind::DeliveryPending.into()),
     }
 }
