@@ -105,6 +105,14 @@ fn signed_output(book: &KeysetBook, output: &Output) -> Result<SignedOutput, Pro
     })
 }
 
+/// A repeat may be refused for the time that has passed; a request under other signatures is not a repeat.
+pub(super) fn is_of_a_repeat(refusal: &Problem) -> Result<(), Problem> {
+    match refusal.kind {
+        ProblemKind::BadSignature => Err(refusal.clone()),
+        _ => Ok(()),
+    }
+}
+
 fn in_currency(keyset: &LiveKeyset, currency: Currency) -> Result<(), Problem> {
     if keyset.record().currency == currency {
         Ok(())

@@ -53,6 +53,7 @@ fn check_lock<T: Transport>(
     let public = public_half(bank, request, request_id);
     let lock_tag = public.lock_tag();
     new_lock(bank, authorized, request_id, public).or_else(|refusal| {
+        check::is_of_a_repeat(&refusal)?;
         // Time makes nothing of a repeat undone. One that is not refused is answered as before by the store itself.
         let earlier = bank.readers.read(|reader| reader.lock_reply(lock_tag))?;
         earlier.map(Checked::Repeat).ok_or(refusal)
