@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi::ErrorCode};
+use rusqlite::{
+    Connection, OpenFlags, Transaction, TransactionBehavior,
+    ffi::{ErrorCode, SQLITE_IOERR_SHMSIZE},
+};
 
 /// How long a connection waits for another process (an operator's command) to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,6 +61,10 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        if let Some(SQLITE_IOERR_SHMSIZE) = error.sqlite_error().map(|error| error.extended_code) {
+            // There is no room for the index of the write-ahead log.
+            return Self::Full;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,

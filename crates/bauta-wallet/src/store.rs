@@ -18,7 +18,11 @@ use std::{
 
 use bauta_crypto::{kdf, label, secret::Secret, storage};
 use rand_core::CryptoRng;
-use rusqlite::{Connection, ffi::ErrorCode, params};
+use rusqlite::{
+    Connection,
+    ffi::{ErrorCode, SQLITE_IOERR_SHMSIZE},
+    params,
+};
 use tls_codec::{Deserialize, Serialize, Size};
 use zeroize::Zeroizing;
 
@@ -87,14 +91,27 @@ pub enum StoreError {
     Damaged,
     /// The folder or a file in it cannot be used.
     #[error("the wallet's folder cannot be used")]
-    Folder(#[from] io::Error),
+    Folder(#[source] io::Error),
     /// Anything else that SQLite reports.
     #[error("the wallet's records cannot be read or written")]
     Sqlite(#[source] rusqlite::Error),
 }
 
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Folder(error),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        if let Some(SQLITE_IOERR_SHMSIZE) = error.sqlite_error().map(|error| error.extended_code) {
+            // There is no room for the index of the write-ahead log.
+            return Self::Full;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged,
