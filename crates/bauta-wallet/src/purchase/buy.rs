@@ -8,7 +8,7 @@ use bauta_proto::{
     log::policy::Policy,
     money::{Amount, Currency, Money},
     offer::OrderRequest,
-    time::Seconds,
+    time::{Seconds, Timestamp},
     transport::Transport,
 };
 use rand_core::Rng;
@@ -26,6 +26,8 @@ use crate::{
 
 /// First and longest pause between two questions, in milliseconds.
 const PAUSE_MS: (u64, u64) = (50, 2_000);
+/// Purchases that are begun faster than one a second are dated ahead by this at most.
+const SAME_MOMENT_MAX: Seconds = Seconds(600);
 
 /// How to buy.
 #[derive(Clone, Debug)]
@@ -102,7 +104,7 @@ impl<T: Transport> Wallet<T> {
         self.rng.fill_bytes(&mut id);
         let purchase = Purchase {
             id: PurchaseId(id),
-            created_at: self.now(),
+            created_at: self.next_moment()?,
             shop_url,
             bank: bank.bank,
             title: listing.title.clone(),
@@ -149,6 +151,16 @@ impl<T: Transport> Wallet<T> {
                 }
             }
         }
+    }
+
+    /// Now, or as much later as makes the order of purchases the order of their times: they count in seconds.
+    fn next_moment(&self) -> Result<Timestamp> {
+        let now = self.now();
+        let purchases = self.store.all::<Purchase>()?;
+        let latest = purchases.iter().map(|purchase| purchase.created_at).max();
+        // A time that is far ahead is of a clock that was wrong.
+        let latest = latest.filter(|latest| latest.since(now) < SAME_MOMENT_MAX);
+        Ok(latest.map_or(now, |latest| now.max(latest.plus(Seconds(1)))))
     }
 
     pub(crate) fn purchase(&self, id: PurchaseId) -> Result<Purchase> {
