@@ -170,10 +170,10 @@ impl From<WalletError> for Failure {
     }
 }
 
-/// The variants that carry another error already show it; only files add something.
+/// The variants that carry another party's error already show it; what the system says of files adds something.
 fn chain_of_wallet(error: &WalletError) -> String {
     match error {
-        WalletError::File(_) => chain(error),
+        WalletError::File(_) | WalletError::Store(_) | WalletError::Key(_) => chain(error),
         _ => error.to_string(),
     }
 }

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::ConfigFile,
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, chain},
     report::{FAINT, Report, STRONG, ago, length, table},
 };
 
@@ -106,19 +106,16 @@ pub fn run(options: ShopOptions, report: &Report) -> Outcome {
         ShopCommand::Id => id(&config, report),
         ShopCommand::Add(add) => {
             let (input, mut progress) = (add.input(), bar(&add.path, report));
-            let good =
-                open(&config)?.add_good(&add.path, &input, &mut SystemRng::new(), &mut progress)?;
+            let mut shop = open(&config)?;
+            let good = shop.add_good(&add.path, &input, &mut SystemRng::new(), &mut progress);
+            let good = good.map_err(|error| not_added(&add.path, &error))?;
             added(&good, &input, report)
         }
         ShopCommand::Update { good, add } => {
             let (input, mut progress) = (add.input(), bar(&add.path, report));
-            let good = open(&config)?.new_version(
-                good,
-                &add.path,
-                &input,
-                &mut SystemRng::new(),
-                &mut progress,
-            )?;
+            let (mut shop, mut rng) = (open(&config)?, SystemRng::new());
+            let good = shop.new_version(good, &add.path, &input, &mut rng, &mut progress);
+            let good = good.map_err(|error| not_added(&add.path, &error))?;
             added(&good, &input, report)
         }
         ShopCommand::List => list(&config, report),
@@ -344,9 +341,14 @@ fn id(config: &MerchantConfig, report: &Report) -> Outcome {
     })
 }
 
-impl From<AddGoodError> for Failure {
-    fn from(error: AddGoodError) -> Self {
-        Self::from_error(&error)
+/// Why the file or folder at `path` is not for sale.
+pub fn not_added(path: &Path, error: &AddGoodError) -> Failure {
+    let failure = Failure::local(format!("{}: {}", path.display(), chain(error)));
+    match error {
+        AddGoodError::Unreadable(_) | AddGoodError::NotAFile => {
+            failure.remedy("Check the path, and that you may read what is there.")
+        }
+        _ => failure,
     }
 }
 

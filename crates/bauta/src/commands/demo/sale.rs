@@ -210,7 +210,8 @@ async fn sell(town: &Town, file: &Path, price: Money, report: &Report) -> Outcom
     let added = tokio::task::spawn_blocking(move || {
         shop.add_good(&path, &input, &mut SystemRng::new(), &mut bar)
     });
-    let good = added.await.map_err(|error| Failure::from_error(&error))??;
+    let good = added.await.map_err(|error| Failure::from_error(&error))?;
+    let good = good.map_err(|error| shop::not_added(file, &error))?;
     Ok(OnSale {
         id: good.good.hex(),
         pt_root: good.pt_root.hex(),

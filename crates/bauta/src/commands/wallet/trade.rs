@@ -306,7 +306,8 @@ pub async fn resume(mut wallet: HttpWallet, wait: bool, report: &Report) -> Outc
     loop {
         let resumed = wallet.resume().await?;
         let is_over = resumed.waiting.is_empty() && resumed.troubles.is_empty();
-        if is_over || !wait {
+        // Without a time to come again there is nothing that waiting would mend.
+        if is_over || !wait || resumed.again_at.is_none() {
             return finish(&resumed, report);
         }
         let now = bauta_proto::time::Clock::now(&bauta_io::SystemClock).0;
