@@ -1,0 +1,16 @@
+//! What the program promises, with every role in a process of its own: real ports, real files, real kills.
+
+mod http;
+mod process;
+mod proxy;
+mod purse;
+mod town;
+
+mod bad_input;
+mod clocks;
+mod crashes;
+mod demo;
+mod disk;
+mod privacy;
+mod replay;
+mod sale;

@@ -1,0 +1,349 @@
+//! A bank, an archive and a shop, each its own process on its own port, in one temporary folder.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    process::{Output, Role, bauta, run},
+    proxy::Proxy,
+    purse::Purse,
+};
+
+/// The roles, in the order of their ports.
+pub(crate) const ROLES: [&str; 3] = ["bank", "archive", "merchant"];
+pub(crate) const BANK: usize = 0;
+pub(crate) const ARCHIVE: usize = 1;
+pub(crate) const MERCHANT: usize = 2;
+
+/// Longest wait for the merchant's claims.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+/// Seconds for which the tests lock money: short, so that it returns soon.
+pub(crate) const LOCK_FOR: &str = "20";
+
+/// What keeps the waits short.
+const QUICK: &[(&str, &str, i64)] = &[
+    ("bank", "follow_interval_ms", 200),
+    ("archive", "checkpoint_interval_ms", 200),
+    ("merchant", "checkpoint_interval_s", 1),
+    ("merchant", "bank_round_trip_s", 1),
+    ("merchant", "claim_interval_ms", 300),
+];
+
+/// How a town is built.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// Everybody reaches everybody through a [`Proxy`].
+    pub(crate) proxied: bool,
+    /// Further settings: section, key, value.
+    pub(crate) settings: Vec<(&'static str, &'static str, toml::Value)>,
+}
+
+/// Everything that a test needs to be somebody in the world.
+pub(crate) struct Town {
+    pub(crate) roles: [Arc<Role>; 3],
+    /// Empty unless the plan asked for them.
+    pub(crate) proxies: Vec<Proxy>,
+    /// Where everybody reaches the roles.
+    ports: [u16; 3],
+    folder: TempDir,
+}
+
+impl Town {
+    /// Open shops, direct ways.
+    pub(crate) fn open() -> Self {
+        Self::build(Plan::default())
+    }
+
+    /// The same with a proxy before each role.
+    pub(crate) fn proxied() -> Self {
+        Self::build(Plan {
+            proxied: true,
+            ..Plan::default()
+        })
+    }
+
+    /// Writes the configurations with the program itself, starts every role and waits for it.
+    pub(crate) fn build(plan: Plan) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("bauta-e2e-")
+            .tempdir()
+            .expect("a temporary folder");
+        let town = Self::write(folder, &plan);
+        town.roles.iter().for_each(|role| role.start());
+        town.roles.iter().for_each(|role| role.wait());
+        town
+    }
+
+    /// The configurations alone.
+    pub(crate) fn write(folder: TempDir, plan: &Plan) -> Self {
+        let (ports, listeners) = free_ports();
+        let first = ports[0].to_string();
+        let mut init = bauta();
+        init.args(["config", "init", "--json", "--apart", "--port", &first])
+            .arg("--folder")
+            .arg(folder.path())
+            .args(ROLES);
+        run(&mut init).good();
+        let (own_ports, own_listeners) = if plan.proxied {
+            free_ports()
+        } else {
+            (ports, Vec::new())
+        };
+        for (name, port) in ROLES.into_iter().zip(own_ports) {
+            let path = folder.path().join(format!("{name}.toml"));
+            edit(&path, |table| {
+                set(table, name, "http", toml::Table::new().into());
+                let http = table[name]["http"].as_table_mut().expect("set");
+                http.insert("listen".into(), format!("127.0.0.1:{port}").into());
+                for (section, key, value) in QUICK {
+                    if *section == name {
+                        set(table, name, key, (*value).into());
+                    }
+                }
+                for (section, key, value) in &plan.settings {
+                    if *section == name || *section == "log" {
+                        set(table, section, key, value.clone());
+                    }
+                }
+            });
+        }
+        drop(own_listeners);
+        let proxies = if plan.proxied {
+            let pairs = listeners.into_iter().zip(own_ports);
+            pairs
+                .map(|(listener, port)| Proxy::start(listener, port))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let role =
+            |number: usize| Arc::new(Role::new(ROLES[number], folder.path(), own_ports[number]));
+        Self {
+            roles: [role(BANK), role(ARCHIVE), role(MERCHANT)],
+            proxies,
+            ports,
+            folder,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The address under which everybody knows a role.
+    pub(crate) fn url(&self, role: usize) -> String {
+        format!("http://127.0.0.1:{}", self.ports[role])
+    }
+
+    /// Runs a command of a role's operator.
+    pub(crate) fn operate(&self, role: usize, arguments: &[&str]) -> Output {
+        let command = if role == MERCHANT {
+            "shop"
+        } else {
+            ROLES[role]
+        };
+        let mut operator = bauta();
+        operator
+            .args([command, "--json", "--no-input", "--config"])
+            .arg(&self.roles[role].config)
+            .args(arguments);
+        run(&mut operator)
+    }
+
+    /// Writes a file beside everything else.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path().join("sources").join(name);
+        fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
+        fs::write(&path, content).expect("written");
+        path
+    }
+
+    /// Puts a file or folder up for sale; its id in the shop.
+    #[track_caller]
+    pub(crate) fn sell(&self, path: &Path, price: &str, title: &str) -> String {
+        let path = path.to_str().expect("plain names");
+        let added = self.operate(MERCHANT, &["add", path, "--price", price, "--title", title]);
+        let added = added.good();
+        added["good"].as_str().expect("an id").to_owned()
+    }
+
+    /// A new wallet that knows the bank, with money in its account.
+    #[track_caller]
+    pub(crate) fn customer(&self, name: &str, amount: &str) -> Purse {
+        let mut purse = Purse {
+            folder: self.path().join(name),
+            account: String::new(),
+            credited: 0,
+        };
+        purse.run(&["init", "--no-passphrase"]).good();
+        let bank = purse.run(&["bank", "add", &self.url(BANK)]).good();
+        purse.account = bank["account"].as_str().expect("an account").to_owned();
+        self.credit(&mut purse, amount, "first");
+        purse
+    }
+
+    /// The same, with the money in coins.
+    #[track_caller]
+    pub(crate) fn rich_customer(&self, name: &str, amount: &str) -> Purse {
+        let purse = self.customer(name, amount);
+        purse.run(&["withdraw", amount]).good();
+        purse
+    }
+
+    #[track_caller]
+    pub(crate) fn credit(&self, purse: &mut Purse, amount: &str, reference: &str) {
+        let before = self.balance_of(&purse.account);
+        let reference = &format!("{reference} of {}", purse.account);
+        self.operate(
+            BANK,
+            &["credit", &purse.account, amount, "--reference", reference],
+        )
+        .good();
+        purse.credited += self.balance_of(&purse.account) - before;
+    }
+
+    /// What an account holds, in minor units.
+    #[track_caller]
+    pub(crate) fn balance_of(&self, account: &str) -> u64 {
+        let rows = self.accounts();
+        let row = rows.iter().find(|row| row["account"] == account);
+        row.map_or(0, |row| row["minor_units"].as_u64().expect("a number"))
+    }
+
+    #[track_caller]
+    fn accounts(&self) -> Vec<Value> {
+        let rows = self.operate(BANK, &["accounts"]).good();
+        rows.as_array().expect("a list").clone()
+    }
+
+    /// The books' totals; every row of them must agree.
+    #[track_caller]
+    pub(crate) fn books(&self) -> Books {
+        let audit = self.operate(BANK, &["books"]).good();
+        assert_eq!(audit["ok"], true, "{audit}");
+        let rows = audit["currencies"].as_array().expect("a list");
+        let sum = |name: &str| {
+            rows.iter()
+                .map(|row| row[name].as_u64().expect("a number"))
+                .sum()
+        };
+        let books = Books {
+            reserve: sum("reserve"),
+            accounts: sum("accounts"),
+            circulation: sum("circulation"),
+            locked: sum("locked"),
+            income: sum("income"),
+        };
+        let parts = books.accounts + books.circulation + books.locked + books.income;
+        assert_eq!(books.reserve, parts, "{audit}");
+        books
+    }
+
+    /// What must hold when everything is decided: each customer has its money or the goods that it paid, the shop has
+    /// what was paid for goods and nothing else, and the bank's books say the same.
+    #[track_caller]
+    pub(crate) fn settle(&self, purses: &[&Purse]) {
+        let (mut credited, mut coins, mut accounts, mut paid) = (0, 0, 0, 0);
+        for purse in purses {
+            let in_account = self.balance_of(&purse.account);
+            let (has, spent) = (purse.settled(), purse.paid());
+            let purchases = purse.purchases();
+            assert_eq!(purse.credited, in_account + has + spent, "{purchases:#?}");
+            credited += purse.credited;
+            coins += has;
+            accounts += in_account;
+            paid += spent;
+        }
+        let begun = Instant::now();
+        loop {
+            let books = self.books();
+            if books.locked == 0 || begun.elapsed() > SETTLE_LIMIT {
+                let expected = Books {
+                    reserve: credited,
+                    accounts: accounts + paid,
+                    circulation: coins,
+                    locked: 0,
+                    income: 0,
+                };
+                assert_eq!(books, expected, "{}", self.said());
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What the roles wrote to standard error.
+    pub(crate) fn said(&self) -> String {
+        self.roles.iter().map(|role| role.said()).collect()
+    }
+
+    /// Changes a role's configuration file.
+    pub(crate) fn configure(&self, role: usize, section: &str, key: &str, value: toml::Value) {
+        edit(&self.roles[role].config, |table| {
+            set(table, section, key, value);
+        });
+    }
+
+    /// A command that buys the shop's only good or the one that is named, locking for a short time.
+    pub(crate) fn buy(&self, purse: &Purse, good: &str, more: &[&str]) -> Command {
+        let shop = self.url(MERCHANT);
+        let fixed = ["buy", &shop, good, "--yes", "--lock-for", LOCK_FOR];
+        purse.command(&[&fixed, more].concat())
+    }
+}
+
+/// The books' totals over all currencies, in minor units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Books {
+    pub(crate) reserve: u64,
+    pub(crate) accounts: u64,
+    pub(crate) circulation: u64,
+    pub(crate) locked: u64,
+    pub(crate) income: u64,
+}
+
+/// Changes a configuration file.
+fn edit(path: &Path, change: impl FnOnce(&mut toml::Table)) {
+    let text = fs::read_to_string(path).expect("a configuration");
+    let mut table: toml::Table = text.parse().expect("valid");
+    change(&mut table);
+    fs::write(path, table.to_string()).expect("written");
+}
+
+fn set(table: &mut toml::Table, section: &str, key: &str, value: toml::Value) {
+    let section = table.entry(section).or_insert(toml::Table::new().into());
+    let section = section.as_table_mut().expect("a section");
+    if key == "http" {
+        section.entry(key).or_insert(value);
+    } else {
+        section.insert(key.to_owned(), value);
+    }
+}
+
+/// Three ports in a row, below those that the system gives to callers, with who holds them for now.
+fn free_ports() -> ([u16; 3], Vec<TcpListener>) {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let process = u16::try_from(std::process::id() % 1_000).expect("small");
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let first = 10_000 + (process * 21 + number * 3) % 21_000;
+        let ports = [first, first + 1, first + 2];
+        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        if let Ok(listeners) = ports.into_iter().map(bind).collect() {
+            return (ports, listeners);
+        }
+    }
+}
