@@ -9,7 +9,7 @@ use bauta_proto::{
     limits::POLICY_BYTES_MAX,
     log::{leaf::Leaf, policy::Policy, receipt::Receipt},
     money::Currency,
-    transport::{Transport, address, bank as endpoints},
+    transport::{CallError, Transport, address, bank as endpoints},
 };
 use url::Url;
 
@@ -375,6 +375,13 @@ pub(crate) fn keyset_leaf(keyset: &Keyset) -> Leaf {
         subject: keyset.keyset_id().0,
     }
     .leaf()
+}
+
+/// Whether the bank has decided not to do what was asked. A refusal that is not one of a bank's own (another role at the
+/// address, a request that is not understood) decides nothing: the request may have been done before.
+pub(crate) fn is_decided(error: &CallError) -> bool {
+    const OWN: std::ops::Range<u16> = 2_000..3_000;
+    matches!(error, CallError::Refused(problem) if OWN.contains(&(problem.kind as u16)) && !problem.is_temporary())
 }
 
 /// An address in one form, so that the same one is recognised.

@@ -9,10 +9,11 @@ use bauta_proto::{
     ids::{BankId, KeysetId},
     limits::INPUTS_MAX,
     money::{Amount, Currency, Money},
-    transport::{CallError, Transport, bank as endpoints},
+    transport::{Transport, bank as endpoints},
 };
 
 use crate::{
+    bank::is_decided,
     error::{Result, WalletError},
     observer::{Send, Write},
     records::{Action, Bank, Branch, Coin, CoinUse, Counter, Intent},
@@ -121,7 +122,7 @@ impl<T: Transport> Wallet<T> {
         };
         match reply {
             Ok(issued) => self.finish_intent(&intent, &issued),
-            Err(error @ CallError::Refused(_)) if !error.is_temporary() => {
+            Err(error) if is_decided(&error) => {
                 self.drop_intent(&intent)?;
                 self.ask_unsure_coins(intent.bank).await?;
                 Err(WalletError::Bank(error))

@@ -18,6 +18,7 @@ use super::{
     drive::{ATTEMPTS_MAX, Progress},
 };
 use crate::{
+    bank::is_decided,
     error::{Result, WalletError},
     observer::{Send, Write},
     records::{Bank, Coin, CoinUse},
@@ -143,9 +144,7 @@ impl<T: Transport> Wallet<T> {
                 }
                 outcome => outcome,
             },
-            Err(error @ CallError::Refused(_)) if !error.is_temporary() => {
-                self.lock_refused(purchase, &locking, error).await
-            }
+            Err(error) if is_decided(&error) => self.lock_refused(purchase, &locking, error).await,
             Err(error) => Err(WalletError::Bank(error)),
         }
     }

@@ -10,7 +10,7 @@ use bauta_wallet::{
 
 use crate::{
     add_bank, available, buy, environment, funded, money, new_wallet, patient,
-    world::{BANK, Merchant, PRICE, SHOP, World},
+    world::{BANK, Fault, Merchant, PRICE, SHOP, World},
 };
 
 #[tokio::test]
@@ -257,6 +257,41 @@ async fn another_bank_at_a_known_address_is_refused_loudly() {
         unexpected,
         Err(WalletError::UnexpectedBank { .. })
     ));
+}
+
+#[tokio::test]
+async fn what_another_role_at_the_banks_address_says_loses_no_money() {
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
+    let mut wallet = new_wallet(&world, folder.path());
+    let bank = add_bank(&mut wallet).await;
+    let next = world.state().requests + 1;
+    world.state().fault = Some((next, Fault::Unanswered));
+    wallet.withdraw(bank, money(1_000)).await.expect_err("lost");
+    world.state().bank_is_elsewhere = true;
+    let resumed = wallet.resume().await.expect("resumed");
+    assert_eq!((resumed.coins_settled, resumed.troubles.len()), (0, 1));
+    world.state().bank_is_elsewhere = false;
+    assert_eq!(wallet.resume().await.expect("resumed").coins_settled, 1);
+    assert_eq!(available(&wallet), 1_000);
+
+    let options = BuyOptions::default();
+    let id = wallet
+        .begin_purchase(SHOP, "song", &options)
+        .await
+        .expect("begun");
+    let (asked, lock) = (world.state().requests, 5);
+    world.state().fault = Some((asked + lock, Fault::Unanswered));
+    wallet
+        .finish_purchase(id, options.patience)
+        .await
+        .expect_err("lost");
+    assert_eq!(world.coins_of_locks().len(), 1);
+    world.state().bank_is_elsewhere = true;
+    wallet.resume().await.expect("resumed");
+    world.state().bank_is_elsewhere = false;
+    let resumed = wallet.resume().await.expect("resumed");
+    assert_eq!(resumed.ended[0].state, PurchaseState::Complete);
+    assert_eq!(available(&wallet), 1_000 - PRICE);
 }
 
 #[tokio::test]

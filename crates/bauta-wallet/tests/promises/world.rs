@@ -100,6 +100,8 @@ pub(crate) struct State {
     pub(crate) ciphertext: Vec<u8>,
     pub(crate) merchant_does: Merchant,
     pub(crate) lock_min: Seconds,
+    /// Another role answers at the bank's address.
+    pub(crate) bank_is_elsewhere: bool,
     pub(crate) log_clock_ahead: i64,
     pub(crate) requests: usize,
     pub(crate) fault: Option<(usize, Fault)>,
@@ -168,6 +170,7 @@ impl World {
             ciphertext,
             merchant_does: Merchant::Honest,
             lock_min: Seconds(60),
+            bank_is_elsewhere: false,
             log_clock_ahead: 0,
             requests: 0,
             fault: None,
@@ -282,6 +285,7 @@ impl State {
             .url
             .split_at(request.url[7..].find('/').expect("a path") + 7);
         match (host, path) {
+            (BANK, _) if self.bank_is_elsewhere => Err(ProblemKind::WrongRecipient.into()),
             (BANK, "/v1/log-policy") => Ok(self.policy().text().as_bytes().to_vec()),
             (BANK, "/v1/keysets") => Ok(self.keysets(now)),
             (BANK, "/v1/withdraw") => self.withdraw(&decode(&request.body)),
