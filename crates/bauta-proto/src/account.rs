@@ -4,7 +4,7 @@ use bauta_crypto::hash;
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 use crate::{
-    codec::{Message, message},
+    codec::{Message, message, opaque_debug},
     coin::Output,
     ids::{AccountId, BankId, PayeeCommitment, RequestId},
     limits::STATEMENT_ENTRIES_MAX,
@@ -88,7 +88,7 @@ impl EntryKind {
 }
 
 /// One line of a statement.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Entry {
     /// Counts from 1 within the account and currency.
     pub number: u64,
@@ -113,7 +113,7 @@ pub enum Standing {
 }
 
 /// An account's balance and recent entries.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Statement {
     /// The currency.
     pub currency: Currency,
@@ -127,7 +127,7 @@ pub struct Statement {
 message!(Statement, "statement", 16 + 33 * STATEMENT_ENTRIES_MAX);
 
 /// What a payee commitment hides: the account, under a salt that is fresh for each sale.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct PayeeOpening {
     /// The bank that keeps the account.
     pub bank: BankId,
@@ -145,3 +145,5 @@ impl PayeeOpening {
         PayeeCommitment(hash::id(Self::TYPE as u16, &self.to_bytes()))
     }
 }
+
+opaque_debug!(Entry, Statement, PayeeOpening);

@@ -229,3 +229,15 @@ macro_rules! message {
     };
 }
 pub(crate) use message;
+
+/// `Debug` without content, for what says something about a person: debug output ends in logs.
+macro_rules! opaque_debug {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+pub(crate) use opaque_debug;

@@ -11,7 +11,7 @@ use bauta_crypto::{
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 use crate::{
-    codec::{Message, Signed, message},
+    codec::{Message, Signed, message, opaque_debug},
     ids::{BankId, KeysetId, RequestId},
     limits::{
         INPUTS_MAX, KEYSET_KEYS_MAX, KEYSETS_MAX, OUTPUTS_MAX, RESTORE_OUTPUTS_MAX, SEQUENCE_MAX,
@@ -77,7 +77,7 @@ impl Keyset {
 /// One keyset as a bank hands it out: signed, with the proof that it is in the log.
 ///
 /// A wallet takes only keys that everybody can see in the log, so that a bank cannot give somebody keys of his own.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct PublishedKeyset {
     /// The record under the bank's signature.
     pub keyset: Signed<Keyset>,
@@ -117,7 +117,7 @@ pub struct Output {
 }
 
 /// A coin and what is taken from it.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Input {
     /// The keyset that signed the coin.
     pub keyset: KeysetId,
@@ -158,7 +158,7 @@ impl Input {
 
 /// A coin's consent to one request. All coins of a request sign the same request id, and thereby its whole body;
 /// the statement is small enough to be kept and shown as proof when the coin is spent twice.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Spend {
     /// The request that the coin pays for.
     pub request: RequestId,
@@ -360,7 +360,7 @@ pub struct CoinStateRequest {
 message!(CoinStateRequest, "coin-state-request", 97);
 
 /// What the bank knows of a coin. A coin never spent is unknown to the bank: sequence 0, nothing taken.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct CoinState {
     /// How often it has been spent: the sequence number of the next spend.
     pub sequence: u32,
@@ -370,3 +370,5 @@ pub struct CoinState {
     pub locked: Amount,
 }
 message!(CoinState, "coin-state", 20);
+
+opaque_debug!(PublishedKeyset, Input, Spend, CoinState);

@@ -7,7 +7,7 @@ use bauta_crypto::{
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 use crate::{
-    codec::{MessageType, message},
+    codec::{MessageType, message, opaque_debug},
     ids::BankId,
     lock::{LockPublic, lock_statement, opens},
     log::leaf::Leaf,
@@ -65,7 +65,7 @@ impl Commit {
 }
 
 /// A public parameter of a bank that should stand in the log for everybody to see; signed by the bank.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Record {
     /// The bank.
     pub bank: BankId,
@@ -85,7 +85,7 @@ impl Record {
 }
 
 /// The log's word, given after the durable write: this leaf has this index and will be in every later tree.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Promise {
     /// SHA-256 of the log's origin line, which names the log.
     pub log: [u8; 32],
@@ -105,3 +105,5 @@ impl Promise {
         hash::sha256(&[origin.as_bytes()])
     }
 }
+
+opaque_debug!(Record, Promise);

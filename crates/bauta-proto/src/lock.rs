@@ -11,7 +11,7 @@ use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 use crate::{
     account::PayeeOpening,
-    codec::{Message, message},
+    codec::{Message, message, opaque_debug},
     coin::{CoinsError, Input, Output, check_inputs, check_outputs},
     ids::{AccountId, BankId, HashLock, LockTag, PayeeCommitment, PolicyId, RequestId, Serial},
     limits::{CLAIMS_MAX, LOCK_STATUS_MAX, OUTPUTS_MAX, RECEIPT_BYTES_MAX},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Who pays for a lock.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 #[repr(u8)]
 pub enum Payer {
     /// Anonymous coins, in ascending order of their keys; each signs its [`Spend`](crate::coin::Spend).
@@ -39,7 +39,7 @@ pub enum Payer {
 }
 
 /// P2: what the payer asks of the bank. Nothing in it names the merchant, the good or the purchase.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct LockRequest {
     /// The bank that is meant.
     pub bank: BankId,
@@ -150,7 +150,7 @@ impl LockPublic {
 }
 
 /// The half of a lock that only payer and payee see.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct LockPrivate {
     /// What is held.
     pub amount: Money,
@@ -397,3 +397,5 @@ pub fn opens(preimage: &[u8; 32], hash_lock: &HashLock) -> bool {
 pub fn change_due(given: Amount, price: Amount) -> Result<Amount, CoinsError> {
     Ok(given.minus(price)?)
 }
+
+opaque_debug!(Payer, LockRequest, LockPrivate);

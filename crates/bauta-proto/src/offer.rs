@@ -4,7 +4,7 @@ use bauta_crypto::content;
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 use crate::{
-    codec::{Message, Signed, message},
+    codec::{Message, Signed, message, opaque_debug},
     ids::{
         BankId, CiphertextRoot, GoodId, HashLock, MerchantId, PayeeCommitment, PlaintextRoot,
         PolicyId, Pseudonym, Txid,
@@ -34,7 +34,7 @@ pub enum Mode {
 }
 
 /// What a customer asks of a merchant.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct OrderRequest {
     /// The merchant that is meant.
     pub merchant: MerchantId,
@@ -54,7 +54,7 @@ pub struct OrderRequest {
 message!(OrderRequest, "order-request", 180);
 
 /// P1: the merchant's binding offer. `txid = id(Offer)`.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Offer {
     /// The cryptographic suite.
     pub suite: Suite,
@@ -108,7 +108,7 @@ impl Offer {
 }
 
 /// What is sold, in words, and under which rules; hidden behind its salted id in the offer.
-#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Terms {
     /// 32 bytes that nobody can guess, fresh for each sale.
     pub salt: [u8; 32],
@@ -147,3 +147,5 @@ pub struct OrderReply {
     pub terms: Terms,
 }
 message!(OrderReply, "order-reply", 600 + 4 * TEXT_BYTES_MAX);
+
+opaque_debug!(OrderRequest, Offer, Terms);

@@ -24,6 +24,8 @@ pub(crate) struct Decoded {
     pub(crate) bytes: Vec<u8>,
     /// The id of its body.
     pub(crate) id: [u8; 32],
+    /// What a log would show of it.
+    pub(crate) debug: String,
     /// Whether its lists and sums make sense.
     pub(crate) is_well_formed: bool,
     /// Whether its signatures hold.
@@ -53,7 +55,7 @@ impl Kind {
 }
 
 /// The checks that need nothing but the message, and the key of who should have signed it.
-trait Checked: Message {
+trait Checked: Message + std::fmt::Debug {
     fn body_id(&self) -> [u8; 32] {
         self.id()
     }
@@ -72,6 +74,7 @@ fn decode<M: Checked>(bytes: &[u8], signer: Option<VerifyingKey>) -> Result<Deco
     Ok(Decoded {
         bytes: message.to_bytes(),
         id: message.body_id(),
+        debug: format!("{message:?}"),
         is_well_formed: message.is_well_formed(),
         is_signed: message.is_signed(signer),
     })

@@ -17,6 +17,20 @@ fn decodes_canonically(kind: &Kind, bytes: &[u8]) -> bool {
         .map_or(true, |decoded| decoded.bytes == bytes)
 }
 
+/// A list of numbers is how bytes are shown, quotes are around words.
+#[test]
+fn debug_output_shows_no_bytes_and_no_words_of_any_message() {
+    for (kind, bytes) in GOOD.iter() {
+        let debug = kind.decode(bytes, None).expect("good").debug;
+        let ends_in_digit = |item: &str| item.ends_with(|c: char| c.is_ascii_digit());
+        let items: Vec<&str> = debug.split(", ").collect();
+        let is_list = items.windows(2).any(|pair| {
+            ends_in_digit(pair[0]) && pair[1].starts_with(|c: char| c.is_ascii_digit())
+        });
+        assert!(!is_list && !debug.contains('"'), "{}: {debug}", kind.name);
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_a_decoder_panic_or_accept_a_second_form(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
