@@ -206,7 +206,8 @@ impl Shop {
             media_type: None,
         };
         let mut rng = SystemRng::new();
-        let added = shop::open(config)?.add_good(file, &input, &mut rng, &mut |_| {})?;
+        let added = shop::open(config)?.add_good(file, &input, &mut rng, &mut |_| {});
+        let added = added.map_err(|error| shop::not_added(file, &error))?;
         Ok(Self {
             merchant: merchant_id(&load_seed(&config.key_file)?),
             address: configured.address(RoleName::Merchant)?,
