@@ -1,7 +1,10 @@
 //! Ciphertexts with ranges (RFC 9110 §14).
 
-use axum::http::Method;
+use axum::{body::Body, http::Method};
 use bauta_proto::{ids::CiphertextRoot, transport::merchant::CIPHERTEXT_PATH};
+
+use futures_util::StreamExt;
+use tower::ServiceExt;
 
 use super::world::{Town, status};
 
@@ -151,4 +154,29 @@ async fn nothing_but_known_ciphertexts_is_served() {
         let answer = town.get(&format!("{CIPHERTEXT_PATH}{name}"), &[]).await;
         assert_eq!(status(&answer).as_u16(), 404, "{name}");
     }
+}
+
+#[tokio::test]
+async fn callers_who_hardly_read_do_not_fill_the_memory() {
+    let download = Download::new(3_000_000).await;
+    let first_piece = async || {
+        let request = axum::http::Request::get(&download.path);
+        let request = request.body(Body::empty()).expect("a request");
+        let router = download.town.merchant.router();
+        let response = router.oneshot(request).await.expect("infallible");
+        let mut body = response.into_body().into_data_stream();
+        let piece = body.next().await.expect("a piece").expect("read");
+        (body, piece.len())
+    };
+    let mut waiting = Vec::new();
+    let mut kept = 0;
+    for _ in 0..200 {
+        let (body, piece) = first_piece().await;
+        waiting.push(body);
+        kept += piece;
+    }
+    assert!(kept < 64 << 20, "{kept} bytes");
+    drop(waiting);
+    let (_body, piece) = first_piece().await;
+    assert!(piece > 100_000, "those who come alone are served fast");
 }

@@ -57,6 +57,8 @@ use crate::{batch::Writer, config::PolicySourceError, keys::RoleSeed, work::Worl
 
 /// Preimages on their way at once; a lock that comes on top of them is stored, and a job sends its preimage later.
 const SENDS_MAX: usize = 1_024;
+/// Downloads at once that are read in large chunks.
+const LARGE_CHUNKS_MAX: usize = 32;
 /// For how long an unpaid offer is kept after it has lapsed, so that a late customer learns why.
 const OFFER_GRACE: Seconds = Seconds::hours(1);
 
@@ -104,6 +106,8 @@ pub struct Merchant<T> {
     /// Folder of the encrypted goods.
     ciphertexts: PathBuf,
     sends: Arc<Semaphore>,
+    /// Places of downloads that are read in large chunks.
+    large_chunks: Arc<Semaphore>,
     /// Orders that a task is working on.
     in_hand: Mutex<HashSet<Txid>>,
     /// Whether the last look for unfinished sales could read and write the store.
@@ -191,6 +195,7 @@ impl<T: Transport + 'static> Merchant<T> {
             reader: Mutex::new(MerchantReader::open(&path)?),
             ciphertexts,
             sends: Arc::new(Semaphore::new(SENDS_MAX)),
+            large_chunks: Arc::new(Semaphore::new(LARGE_CHUNKS_MAX)),
             in_hand: Mutex::default(),
             healthy: AtomicBool::new(true),
         }))

@@ -21,9 +21,11 @@ use bauta_proto::{
     problem::{Problem, ProblemKind},
     transport::Transport,
 };
+use futures_util::StreamExt;
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncSeekExt, SeekFrom},
+    sync::OwnedSemaphorePermit,
 };
 use tokio_util::io::ReaderStream;
 
@@ -32,6 +34,8 @@ use crate::{edge::Refusal, roles::merchant::goods::ciphertext_path};
 
 /// What is read from the disk at once; with the file's own buffer all that a download keeps in memory.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// The same for downloads that find no place among those in large chunks: thousands of callers who hardly read must not fill the memory.
+const SMALL_CHUNK_BYTES: usize = 16 * 1024;
 
 /// Which bytes are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +69,17 @@ pub(super) async fn ciphertext<T: Transport + 'static>(
         Wanted::Whole
     };
     let path = ciphertext_path(&merchant.ciphertexts, &root);
-    respond(path, length, &entity_tag, wanted)
+    let large = Arc::clone(&merchant.large_chunks).try_acquire_owned().ok();
+    respond((path, length), &entity_tag, wanted, large)
         .await
         .map_err(|error| unreadable(&error))
 }
 
 async fn respond(
-    path: PathBuf,
-    length: u64,
+    (path, length): (PathBuf, u64),
     entity_tag: &str,
     wanted: Wanted,
+    large: Option<OwnedSemaphorePermit>,
 ) -> io::Result<Response> {
     let (status, first, count) = match wanted {
         Wanted::Whole => (StatusCode::OK, 0, length),
@@ -84,7 +89,7 @@ async fn respond(
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
         }
     };
-    let body = part_of_file(path, length, first, count).await?;
+    let body = part_of_file((path, length), (first, count), large).await?;
     let headers = [
         (ETAG, entity_tag.to_owned()),
         (ACCEPT_RANGES, "bytes".to_owned()),
@@ -104,7 +109,11 @@ async fn respond(
     Ok(response)
 }
 
-async fn part_of_file(path: PathBuf, length: u64, first: u64, count: u64) -> io::Result<Body> {
+async fn part_of_file(
+    (path, length): (PathBuf, u64),
+    (first, count): (u64, u64),
+    large: Option<OwnedSemaphorePermit>,
+) -> io::Result<Body> {
     let mut file = File::open(path).await?;
     if file.metadata().await?.len() != length {
         return Err(io::Error::new(
@@ -112,9 +121,17 @@ async fn part_of_file(path: PathBuf, length: u64, first: u64, count: u64) -> io:
             "the file does not have the length of the ciphertext",
         ));
     }
-    file.set_max_buf_size(CHUNK_BYTES);
+    let chunk_bytes = match large {
+        Some(_) => CHUNK_BYTES,
+        None => SMALL_CHUNK_BYTES,
+    };
+    file.set_max_buf_size(chunk_bytes);
     file.seek(SeekFrom::Start(first)).await?;
-    let stream = ReaderStream::with_capacity(file.take(count), CHUNK_BYTES);
+    let stream = ReaderStream::with_capacity(file.take(count), chunk_bytes);
+    let stream = stream.map(move |chunk| {
+        let _held_as_long_as_the_body = &large;
+        chunk
+    });
     Ok(Body::from_stream(stream))
 }
 
