@@ -29,7 +29,7 @@ pub(crate) enum Step {
     Lints,
     /// `cargo doc`, every warning an error.
     ApiDocuments,
-    /// `cargo deny`: licences, advisories, sources.
+    /// `cargo deny`: licences, bans, sources. Advisories need the network and change by themselves: not a property of a commit.
     Licences,
     /// The examples in the documentation.
     Examples,
@@ -120,7 +120,7 @@ impl Step {
             Self::Documents => "documents (cargo xtask check-docs)",
             Self::Lints => "lints (cargo clippy -D warnings)",
             Self::ApiDocuments => "API documentation (cargo doc -D warnings)",
-            Self::Licences => "licences and advisories (cargo deny check)",
+            Self::Licences => "licences, bans and sources (cargo deny)",
             Self::Examples => "examples in the documentation (cargo test --doc)",
             Self::Tests => "tests",
             Self::Vectors => "vectors of messages and goods",
@@ -150,7 +150,7 @@ impl Step {
             Self::Licences if !has(workspace, "deny") => {
                 Outcome::Skipped("cargo-deny is not installed: cargo install --locked cargo-deny")
             }
-            Self::Licences => cargo(&["deny", "check"]),
+            Self::Licences => cargo(&["deny", "check", "bans", "licenses", "sources"]),
             Self::Examples => cargo(&["test", "--workspace", "--doc"]),
             Self::Tests => test(workspace),
             Self::Vectors => cargo(&[

@@ -133,7 +133,8 @@ impl Database {
         self.connection.pragma_update(None, "journal_mode", "WAL")?;
         self.connection.pragma_update(None, "synchronous", "FULL")?;
         // What undoes a refused request of a batch stays in memory; SQLite would write it to a temporary file.
-        self.connection.pragma_update(None, "temp_store", "MEMORY")?;
+        self.connection
+            .pragma_update(None, "temp_store", "MEMORY")?;
         self.connection
             .pragma_update(None, "cache_size", -CACHE_KIB)?;
         Ok(())

@@ -111,7 +111,7 @@ async fn sell_all(
     town.settled(goods.len()).await?;
     let rows = knowledge::look(town, &customer, &goods)?;
     report.say(format!("\n{STRONG}Who learned what{STRONG:#} {FAINT}(found in what each one's files really hold){FAINT:#}"));
-    report.say(knowledge::table(&rows).to_string());
+    report.say(knowledge::table(&rows));
     report.done(format!(
         "{} sold, paid, opened and proved in {:.1} s",
         plural(goods.len()),
