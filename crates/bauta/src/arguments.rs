@@ -38,7 +38,7 @@ pub struct Arguments {
 /// How to talk.
 #[derive(Debug, Args)]
 pub struct OutputOptions {
-    /// Print the result as one JSON object on the last line of standard output
+    /// Print the result, or what went wrong, as JSON: one value, on the last line of standard output
     #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
     /// Print nothing but results and errors

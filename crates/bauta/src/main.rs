@@ -24,7 +24,10 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return report::wrong_usage(&error),
+    };
     let report = Report::new(&arguments.output);
     let result = match arguments.command {
         Command::Bench(options) => commands::bench::run(&options, &report),

@@ -64,6 +64,9 @@ impl Report {
         } else {
             text(value)
         };
+        if shown.is_empty() {
+            return Ok(());
+        }
         print_line(&shown)
     }
 
@@ -117,6 +120,24 @@ impl Report {
         }
         ExitCode::from(failure.exit as u8)
     }
+}
+
+/// Shows what is wrong with the command line, or the help that was asked for, and returns the exit code.
+pub fn wrong_usage(error: &clap::Error) -> ExitCode {
+    let is_json = std::env::args_os().any(|argument| argument == "--json");
+    if is_json && error.use_stderr() {
+        let text = error.to_string();
+        let first = text.lines().take_while(|line| !line.is_empty());
+        let message = first.map(str::trim).collect::<Vec<_>>().join(" ");
+        let message = message.trim_start_matches("error: ");
+        let value =
+            serde_json::json!({ "ok": false, "error": message, "remedy": "See: bauta --help" });
+        let _closed = print_line(&value.to_string());
+    } else {
+        // Whoever closed the output has seen enough.
+        let _closed = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Prints a line on standard output.

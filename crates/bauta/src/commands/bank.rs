@@ -251,7 +251,8 @@ impl From<OperatorError> for Failure {
             OperatorError::Store(error) => Self::from(error).remedy(
                 "Start the bank once before operating it; see that the data folder is right.",
             ),
-            OperatorError::Refused(refusal) => Self::new(Exit::Refused, refusal),
+            OperatorError::Refused(refusal) => Self::new(Exit::Refused, refusal)
+                .remedy("Nothing was booked. See: bauta bank accounts"),
             error => Self::from_error(&error),
         }
     }

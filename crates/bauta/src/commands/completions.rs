@@ -3,7 +3,11 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::{arguments::Arguments, failure::Outcome, report::Report};
+use crate::{
+    arguments::Arguments,
+    failure::Outcome,
+    report::{Report, print_line},
+};
 
 /// For which shell.
 #[derive(Debug, Args)]
@@ -14,11 +18,12 @@ pub struct CompletionsOptions {
 
 /// Prints the script.
 pub fn run(options: &CompletionsOptions, _report: &Report) -> Outcome {
+    let mut script = Vec::new();
     clap_complete::generate(
         options.shell,
         &mut Arguments::command(),
         "bauta",
-        &mut std::io::stdout(),
+        &mut script,
     );
-    Ok(())
+    print_line(&String::from_utf8_lossy(&script))
 }

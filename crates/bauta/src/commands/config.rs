@@ -3,7 +3,10 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use bauta_server::config::RoleName;
-use clap::{Args, Subcommand};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 use crate::{
     failure::{Failure, Outcome},
@@ -35,7 +38,7 @@ pub enum ConfigCommand {
 #[derive(Debug, Args)]
 pub struct ConfigInit {
     /// The roles; those that are named together know each other
-    #[arg(required = true, value_name = "ROLE", value_parser = role)]
+    #[arg(required = true, value_name = "ROLE", value_parser = role())]
     pub roles: Vec<RoleName>,
     /// The folder to write to
     #[arg(long, short, default_value = ".", value_name = "DIR")]
@@ -51,11 +54,12 @@ pub struct ConfigInit {
     pub port: u16,
 }
 
-fn role(text: &str) -> Result<RoleName, String> {
-    let found = RoleName::ALL.iter().find(|role| role.as_str() == text);
-    found.copied().ok_or_else(|| {
-        let names: Vec<_> = RoleName::ALL.iter().map(|role| role.as_str()).collect();
-        format!("the roles are {}", names.join(", "))
+/// Reads a role's name, and tells the names to help and completions.
+fn role() -> impl TypedValueParser<Value = RoleName> {
+    let names = RoleName::ALL.iter().map(|role| role.as_str());
+    PossibleValuesParser::new(names).try_map(|text| {
+        let found = RoleName::ALL.iter().find(|role| role.as_str() == text);
+        found.copied().ok_or("no such role")
     })
 }
 

@@ -110,7 +110,7 @@ async fn sell_all(
     }
     town.settled(goods.len()).await?;
     let rows = knowledge::look(town, &customer, &goods)?;
-    report.say(format!("\n{STRONG}Who learned what{STRONG:#} {FAINT}(found in what each one's files really hold){FAINT:#}"));
+    report.say(format!("\n{STRONG}Who learned what{STRONG:#} {FAINT}(found in what the files of each really hold){FAINT:#}"));
     report.say(knowledge::table(&rows));
     report.done(format!(
         "{} sold, paid, opened and proved in {:.1} s",

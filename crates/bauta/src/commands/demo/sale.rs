@@ -160,11 +160,11 @@ fn tell(sale: &Sale, report: &Report) {
         "WHAT WAS DELIVERED IS NOT WHAT WAS SOLD"
     };
     report.say(format!(
-        "  {FAINT}blake3  {}  {equal}{FAINT:#}",
+        "  {FAINT}{equal}: blake3\n    {}{FAINT:#}",
         &sale.blake3
     ));
     report.say(format!(
-        "  {FAINT}lock    {}  in the log, receipt verified{FAINT:#}",
+        "  {FAINT}the log holds the sale, its receipt is verified: lock\n    {}{FAINT:#}",
         &sale.lock_tag
     ));
 }

@@ -152,7 +152,7 @@ impl Town {
     pub fn what_to_type(&self) -> String {
         let wallet = self.folder.join("wallet");
         let config = self.folder.join("bauta.toml");
-        let (wallet, config) = (wallet.display(), config.display());
+        let (wallet, config) = (shell_word(&wallet), shell_word(&config));
         let shop = self.url(RoleName::Merchant);
         format!(
             "  bauta wallet --wallet {wallet} balance\n  \
@@ -171,6 +171,17 @@ impl Town {
         let _gone = self.stop.send(());
         let ended = self.server.await;
         Ok(ended.map_err(|error| Failure::from_error(&error))??)
+    }
+}
+
+/// A path as one types it: in quotes if it has characters that a shell would take for its own.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,=@".contains(c);
+    if text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

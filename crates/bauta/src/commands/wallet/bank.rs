@@ -14,7 +14,8 @@ pub async fn run(mut wallet: HttpWallet, command: BankCommand, report: &Report) 
             report.result(&bank, |bank| {
                 format!(
                     "The wallet knows the bank at {}.\n  bank    {}\n  log     {}\n  account {STRONG}{}{STRONG:#}\n\n\
-                     {FAINT}Compare bank and log with what the bank says elsewhere. Pay in to the account, naming it; then:\n\
+                     {FAINT}Compare bank and log with what the bank says elsewhere.\n\
+                     Pay in to the account, naming it; then:\n\
                      bauta wallet withdraw AMOUNT{FAINT:#}",
                     bank.url,
                     bank.bank,

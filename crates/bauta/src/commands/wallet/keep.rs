@@ -5,7 +5,7 @@ use std::{fs, io::Write};
 use bauta_wallet::{Protection, Wallet, doctor};
 use zeroize::Zeroizing;
 
-use super::{InitOptions, RestoreOptions, WalletPlace, place::HttpWallet};
+use super::{InitOptions, PassphraseOptions, RestoreOptions, WalletPlace, place::HttpWallet};
 use crate::{
     failure::{Exit, Failure, Outcome},
     report::{BAD, FAINT, GOOD, Report, STRONG, WARNING},
@@ -17,7 +17,16 @@ pub fn init(place: &WalletPlace, options: &InitOptions, report: &Report) -> Outc
     let protection = place.new_protection(report, options.no_passphrase)?;
     let wallet = Wallet::init(&folder, &protection, place.environment(report)?)?;
     let words = wallet.words();
-    report.done(format!("Your wallet is in {}.", folder.display()));
+    report.done(format!(
+        "Your wallet is in {}{}.",
+        folder.display(),
+        match &protection {
+            Protection::Unprotected => String::new(),
+            Protection::Passphrase(_) => " and opens with the passphrase".to_owned(),
+            Protection::KeyFile(file) =>
+                format!(" and opens with {}; back that file up", file.display()),
+        }
+    ));
     if let Some(file) = &options.words_to {
         write_secret(file, &words)?;
         report.done(format!(
@@ -32,7 +41,8 @@ pub fn init(place: &WalletPlace, options: &InitOptions, report: &Report) -> Outc
     report.result(&result, |_| {
         format!(
             "\n{}\n\n{STRONG}Write these words down and keep them where nobody finds them.{STRONG:#}\n\
-             With them the money can be restored; whoever has them has the money. They are not shown again.\n\n\
+             With them the money can be restored; whoever has them has the money.\n\
+             They are not shown again.\n\n\
              Next: bauta wallet bank add URL",
             columns(&words)
         )
@@ -80,14 +90,15 @@ pub async fn restore(place: &WalletPlace, options: &RestoreOptions, report: &Rep
 }
 
 /// Protects the wallet in another way.
-pub fn passphrase(place: &WalletPlace, no_passphrase: bool, report: &Report) -> Outcome {
+pub fn passphrase(place: &WalletPlace, options: PassphraseOptions, report: &Report) -> Outcome {
     let old = place.protection(report)?;
     let mut wallet = place.open_with(&old, report)?;
-    let asks = WalletPlace {
-        passphrase_file: None,
+    let protected = WalletPlace {
+        passphrase_file: options.new_passphrase_file,
+        key_file: options.new_key_file,
         ..place.clone()
     };
-    let new: Protection = asks.new_protection(report, no_passphrase)?;
+    let new: Protection = protected.new_protection(report, options.no_passphrase)?;
     wallet.change_protection(&old, &new)?;
     report.done("The wallet is protected in the new way.");
     report.result(&serde_json::json!({ "ok": true }), |_| String::new())

@@ -21,9 +21,7 @@ pub fn run(options: WalletOptions, report: &Report) -> Outcome {
         match command {
             WalletCommand::Init(options) => keep::init(&place, &options, report),
             WalletCommand::Restore(options) => keep::restore(&place, &options, report).await,
-            WalletCommand::Passphrase { no_passphrase } => {
-                keep::passphrase(&place, no_passphrase, report)
-            }
+            WalletCommand::Passphrase(options) => keep::passphrase(&place, options, report),
             WalletCommand::Doctor => keep::doctor(place.open(report)?, report).await,
             WalletCommand::Bank(command) => bank::run(place.open(report)?, command, report).await,
             WalletCommand::Withdraw { amount, bank } => {
@@ -78,14 +76,9 @@ pub struct WalletPlace {
         global = true
     )]
     pub passphrase_file: Option<PathBuf>,
-    /// Open the wallet with this key file (an age identity) instead of a passphrase
-    #[arg(
-        long,
-        env = "BAUTA_KEY_FILE",
-        value_name = "FILE",
-        global = true,
-        conflicts_with = "passphrase_file"
-    )]
+    /// Open the wallet with this key file (an age identity) instead of a passphrase; init and restore make a file that
+    /// does not exist
+    #[arg(long, env = "BAUTA_KEY_FILE", value_name = "FILE", global = true)]
     pub key_file: Option<PathBuf>,
     /// Trust this certificate authority too (a PEM file), for services with a private one
     #[arg(long, env = "BAUTA_CA", value_name = "FILE", global = true)]
@@ -100,11 +93,7 @@ pub enum WalletCommand {
     /// Make a wallet again from its words and find its coins at the banks
     Restore(RestoreOptions),
     /// Change the passphrase, or move to another way of protection
-    Passphrase {
-        /// Keep the wallet unprotected from now on
-        #[arg(long)]
-        no_passphrase: bool,
-    },
+    Passphrase(PassphraseOptions),
     /// Know banks
     #[command(subcommand)]
     Bank(BankCommand),
@@ -160,11 +149,26 @@ pub enum WalletCommand {
 #[derive(Debug, Args)]
 pub struct InitOptions {
     /// Keep the wallet unprotected: whoever reads the folder has the money
-    #[arg(long, conflicts_with_all = ["passphrase_file", "key_file"])]
+    #[arg(long)]
     pub no_passphrase: bool,
     /// Write the words to this file instead of the screen; it must not exist
     #[arg(long, value_name = "FILE")]
     pub words_to: Option<PathBuf>,
+}
+
+/// How to protect a wallet from now on; asks for a passphrase unless told otherwise.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct PassphraseOptions {
+    /// Read the new passphrase from a file's first line
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// From now on, open the wallet with this key file (an age identity)
+    #[arg(long, value_name = "FILE")]
+    pub new_key_file: Option<PathBuf>,
+    /// Keep the wallet unprotected from now on
+    #[arg(long)]
+    pub no_passphrase: bool,
 }
 
 /// From which words.
@@ -177,7 +181,7 @@ pub struct RestoreOptions {
     #[arg(long = "bank", value_name = "URL", required = true)]
     pub banks: Vec<String>,
     /// Keep the wallet unprotected: whoever reads the folder has the money
-    #[arg(long, conflicts_with_all = ["passphrase_file", "key_file"])]
+    #[arg(long)]
     pub no_passphrase: bool,
 }
 

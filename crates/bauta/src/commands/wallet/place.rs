@@ -85,7 +85,8 @@ impl WalletPlace {
         if let Some(file) = &self.key_file {
             return Ok(Protection::KeyFile(file.clone()));
         }
-        let passphrase = self.passphrase(report, "New passphrase: ")?;
+        let question = format!("New passphrase ({PASSPHRASE_CHARS_MIN} characters at least): ");
+        let passphrase = self.passphrase(report, &question)?;
         if passphrase.chars().count() < PASSPHRASE_CHARS_MIN {
             return Err(Failure::local(format!(
                 "a passphrase has {PASSPHRASE_CHARS_MIN} characters at least"
@@ -93,7 +94,8 @@ impl WalletPlace {
             .remedy("Take a sentence that only you would say."));
         }
         if self.passphrase_file.is_none() && ask_secret("Again: ")? != passphrase {
-            return Err(Failure::local("the two passphrases differ"));
+            return Err(Failure::local("the two passphrases differ")
+                .remedy("Nothing was changed. Run the command again."));
         }
         Ok(Protection::Passphrase(passphrase))
     }

@@ -47,6 +47,8 @@ fn shelf(catalogue: &Catalogue, url: &str) -> String {
 
 /// Buys one good.
 pub async fn buy(mut wallet: HttpWallet, options: &BuyOptions, report: &Report) -> Outcome {
+    let output = options.output.as_deref();
+    let output = output.map(Destination::check).transpose()?;
     let (url, good) = choose(&mut wallet, options).await?;
     let catalogue = wallet.catalogue(&url).await?;
     let listing = shop::find_listing(&catalogue, &good)?;
@@ -78,21 +80,95 @@ pub async fn buy(mut wallet: HttpWallet, options: &BuyOptions, report: &Report) 
     };
     let good = listing.good.clone();
     let bought = wallet.buy(&url, &good, &buying).await?;
-    let saved = match (&options.output, bought.state) {
-        (Some(path), PurchaseState::Delivered | PurchaseState::Complete) => {
-            Some(wallet.save(bought.id, path, Saving::default()).await?)
+    let saved = match output {
+        Some(output) if is_delivered(&bought) => {
+            let path = output.path_for(&bought);
+            wallet.save(bought.id, &path, Saving::default()).await
         }
-        _ => None,
+        _ => {
+            tell_bought(&bought, None, report)?;
+            return outcome(&bought);
+        }
     };
+    match saved {
+        Ok(path) => tell_bought(&bought, Some(&path), report),
+        Err(error) => {
+            tell_bought(&bought, None, report)?;
+            let failure = Failure::from(error);
+            let message = format!("bought, but not saved: {}", failure.message);
+            let remedy = format!("Save it with: bauta wallet save {} PATH", bought.id);
+            Err(Failure::new(failure.exit, message).remedy(remedy).told())
+        }
+    }
+}
+
+fn tell_bought(bought: &PurchaseReport, saved: Option<&Path>, report: &Report) -> Outcome {
     let result =
-        serde_json::json!({ "ok": is_delivered(&bought), "purchase": bought, "path": saved });
+        serde_json::json!({ "ok": is_delivered(bought), "purchase": bought, "path": saved });
     report.result(&result, |_| {
-        let saved = saved
-            .as_ref()
-            .map(|path| format!("\nSaved as {}", path.display()));
-        describe(&bought) + &saved.unwrap_or_default()
-    })?;
-    outcome(&bought)
+        let saved = saved.map(|path| format!("\nSaved as {}", path.display()));
+        describe(bought) + &saved.unwrap_or_default()
+    })
+}
+
+/// Where a good will be saved, looked at before anything is paid.
+enum Destination {
+    Folder(PathBuf),
+    NewFile(PathBuf),
+}
+
+impl Destination {
+    fn check(path: &Path) -> Outcome<Self> {
+        let refused = |what: &str, path: &Path, remedy| {
+            Err(Failure::local(format!("{what} {}", path.display())).remedy(remedy))
+        };
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        if path.exists() {
+            let remedy = "Nothing was bought. Choose another name, or a folder.";
+            return refused("there is already a file", path, remedy);
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let folder = if has_trailing_separator(path) {
+            Some(path)
+        } else {
+            folder
+        };
+        match folder {
+            Some(folder) if !folder.is_dir() => {
+                let remedy = "Nothing was bought. Make the folder first.";
+                refused("there is no folder", folder, remedy)
+            }
+            _ => Ok(Self::NewFile(path.to_owned())),
+        }
+    }
+
+    /// The file's path: in a folder, under a name that is still free.
+    fn path_for(self, bought: &PurchaseReport) -> PathBuf {
+        match (self, &bought.file_name) {
+            (Self::Folder(folder), Some(name)) => free_path(&folder, name),
+            (Self::Folder(path) | Self::NewFile(path), _) => path,
+        }
+    }
+}
+
+fn has_trailing_separator(path: &Path) -> bool {
+    let text = path.as_os_str().as_encoded_bytes();
+    text.last()
+        .is_some_and(|last| std::path::is_separator(char::from(*last)))
+}
+
+/// `photo.jpg`, or `photo (2).jpg` if there is one already.
+fn free_path(folder: &Path, name: &str) -> PathBuf {
+    let (stem, extension) = match name.rfind('.') {
+        Some(dot) if dot > 0 => name.split_at(dot),
+        _ => (name, ""),
+    };
+    let numbered = (2..10_000).map(|number| format!("{stem} ({number}){extension}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    let free = names.find(|name| folder.join(name).symlink_metadata().is_err());
+    folder.join(free.unwrap_or_else(|| name.to_owned()))
 }
 
 async fn choose(wallet: &mut HttpWallet, options: &BuyOptions) -> Outcome<(String, String)> {
