@@ -152,6 +152,13 @@ impl Policy {
         &self.logs
     }
 
+    /// Whether somebody must have cosigned a checkpoint, and so says when it was there. Without that nothing is ever
+    /// late: the log could commit to a lock as long after its expiry as it likes.
+    #[must_use]
+    pub const fn needs_cosignatures(&self) -> bool {
+        self.quorum.decisive.is_some()
+    }
+
     /// The policy of one log that cosigns its own checkpoints: what is trusted until independent witnesses run.
     ///
     /// # Errors

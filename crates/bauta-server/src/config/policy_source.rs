@@ -19,6 +19,9 @@ pub enum PolicySourceError {
     /// The text is not a policy.
     #[error("the log policy is not understood")]
     Text(#[from] PolicyTextError),
+    /// Nobody says when a checkpoint was there, so that no sale would ever be decided by time.
+    #[error("the log policy needs nobody's cosignature (quorum none); name one witness at least")]
+    NoWitness,
 }
 
 impl PolicySource {
@@ -27,9 +30,14 @@ impl PolicySource {
     /// # Errors
     /// [`PolicySourceError`].
     pub fn load(&self) -> Result<Policy, PolicySourceError> {
-        if self.0.trim_end().contains('\n') {
-            return Ok(self.0.parse()?);
-        }
-        Ok(std::fs::read_to_string(self.0.trim())?.parse()?)
+        let policy: Policy = if self.0.trim_end().contains('\n') {
+            self.0.parse()?
+        } else {
+            std::fs::read_to_string(self.0.trim())?.parse()?
+        };
+        let has_witness = policy.needs_cosignatures();
+        has_witness
+            .then_some(policy)
+            .ok_or(PolicySourceError::NoWitness)
     }
 }

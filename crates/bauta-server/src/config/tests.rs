@@ -2,6 +2,12 @@
 
 use std::{fs, path::Path};
 
+use bauta_crypto::{
+    note::{Vkey, VkeyKind},
+    secret::Secret,
+    sign::SigningKey,
+};
+
 use super::{load::CONFIG_BYTES_MAX, *};
 
 fn archive() -> String {
@@ -101,6 +107,21 @@ fn a_policys_file_counts_from_the_files_folder_and_a_policys_text_stays() {
         let mut source = PolicySource(written.to_owned());
         source.resolve(folder);
         assert_eq!(source.0, means);
+    }
+}
+
+#[test]
+fn v5_a_policy_under_which_nothing_is_ever_late_is_refused() {
+    let vkey = |kind| {
+        let key = SigningKey::from_seed(&Secret::new([1; 32]));
+        Vkey::new("log.example", key.verifying_key(), kind).expect("a name")
+    };
+    let (log, cosigner) = (vkey(VkeyKind::Log), vkey(VkeyKind::Cosigner));
+    for (quorum, is_taken) in [("w", true), ("none", false)] {
+        let text = format!("log {log} http://log\nwitness w {cosigner}\nquorum {quorum}\n");
+        let loaded = PolicySource(text).load();
+        assert_eq!(loaded.is_ok(), is_taken);
+        assert!(is_taken || matches!(loaded, Err(PolicySourceError::NoWitness)));
     }
 }
 
