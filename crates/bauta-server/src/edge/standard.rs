@@ -131,8 +131,15 @@ async fn exposition(State(guard): State<Arc<Guard>>, request: Request) -> Respon
         .into_response()
 }
 
-/// Whether the caller is on this machine; one that is not known is not.
+/// What a proxy adds when it passes on somebody else's request.
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "via"];
+
+/// Whether the caller is on this machine; one that is not known is not, and one behind a proxy on it is not.
 fn is_from_here(request: &Request) -> bool {
+    let headers = request.headers();
+    if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+        return false;
+    }
     let caller = request.extensions().get::<Caller>();
     caller.is_some_and(|Caller(address)| address.ip().to_canonical().is_loopback())
 }

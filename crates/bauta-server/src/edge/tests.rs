@@ -373,6 +373,20 @@ async fn metrics_are_for_this_machine_unless_they_are_public() {
 }
 
 #[tokio::test]
+async fn metrics_are_not_for_those_behind_a_proxy_on_this_machine() {
+    for header in ["X-Forwarded-For", "Forwarded", "Via"] {
+        let router = Standard::new("test").wrap(Router::new(), || Ok(()));
+        let caller = listen::Caller("127.0.0.1:1".parse().expect("an address"));
+        let request = Request::get("/metrics")
+            .extension(caller)
+            .header(header, "192.0.2.1")
+            .body(Body::empty());
+        let answer = router.oneshot(request.expect("a request")).await;
+        assert_eq!(answer.expect("answered").status(), 404, "{header}");
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let first = bind(&local()).await.expect("binds");
     let config = HttpConfig::new(first.local_addr());
