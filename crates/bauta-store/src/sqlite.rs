@@ -11,6 +11,9 @@ use rusqlite::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Page cache of a connection, in KiB.
 const CACHE_KIB: i32 = 64 * 1024;
+/// Pages that gather in the write-ahead log before they go into the file (32 MiB): what was written again meanwhile, such as
+/// totals and the inner pages of a table, goes there once.
+const CHECKPOINT_PAGES: i32 = 8_192;
 
 /// A role's tables.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +135,8 @@ impl Database {
         self.connection.set_prepared_statement_cache_capacity(128);
         self.connection.pragma_update(None, "journal_mode", "WAL")?;
         self.connection.pragma_update(None, "synchronous", "FULL")?;
+        self.connection
+            .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         // What undoes a refused request of a batch stays in memory; SQLite would write it to a temporary file.
         self.connection
             .pragma_update(None, "temp_store", "MEMORY")?;
