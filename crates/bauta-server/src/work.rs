@@ -25,6 +25,25 @@ impl<T> Clone for World<T> {
     }
 }
 
+/// Points of the curve up to which a check is done at once by the thread that read the request. Handing it to the pool and
+/// waking a thread there would cost a good part of it again.
+pub const POINTS_AT_ONCE: usize = 2;
+
+/// Runs a check that multiplies this many points: a short one at once, a long one on the pool of all cores.
+///
+/// # Panics
+/// Panics if `check` does.
+pub async fn check_points<R: Send + 'static>(
+    points: usize,
+    check: impl FnOnce() -> R + Send + 'static,
+) -> R {
+    if points <= POINTS_AT_ONCE {
+        check()
+    } else {
+        compute(check).await
+    }
+}
+
 /// Runs a pure computation (a check: curve arithmetic, hashing) on the pool of all cores, off the network's threads.
 /// One whose caller has gone away before its turn is not begun: requests that are sent and dropped cost nothing.
 ///

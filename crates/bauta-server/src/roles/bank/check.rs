@@ -14,6 +14,7 @@ use bauta_store::bank::{CoinSpend, Refusal, SignedOutput};
 use rayon::prelude::*;
 
 use super::keysets::{KeysetBook, LiveKeyset};
+use crate::work::POINTS_AT_ONCE;
 
 /// What coins are spent for, and so until when their keyset lets them.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +41,11 @@ pub(super) fn inputs(
         in_currency(keyset, currency)?;
         in_time(keyset, purpose, now)?;
     }
-    let checked = inputs.par_iter().zip(signatures);
-    checked
-        .map(|(input, signature)| coin(book, input, signature, request))
-        .collect()
+    let check = |(input, signature)| coin(book, input, signature, request);
+    if inputs.len() <= POINTS_AT_ONCE {
+        return inputs.iter().zip(signatures).map(check).collect();
+    }
+    inputs.par_iter().zip(signatures).map(check).collect()
 }
 
 fn coin(
@@ -88,10 +90,11 @@ pub(super) fn outputs(
             return Err(ProblemKind::KeysetNotIssuing.into());
         }
     }
-    outputs
-        .par_iter()
-        .map(|output| signed_output(book, output))
-        .collect()
+    let sign = |output| signed_output(book, output);
+    if outputs.len() <= POINTS_AT_ONCE {
+        return outputs.iter().map(sign).collect();
+    }
+    outputs.par_iter().map(sign).collect()
 }
 
 fn signed_output(book: &KeysetBook, output: &Output) -> Result<SignedOutput, Problem> {

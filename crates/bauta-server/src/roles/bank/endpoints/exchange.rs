@@ -15,7 +15,7 @@ use crate::{
         Bank, Checked,
         check::{self, Purpose},
     },
-    work::compute,
+    work::check_points,
 };
 
 /// Signs the outputs if the coins give as much.
@@ -24,7 +24,8 @@ pub(in crate::roles::bank) async fn exchange<T: Transport + 'static>(
     request: Authorized<ExchangeRequest>,
 ) -> Result<Issued, Problem> {
     let checking = Arc::clone(&bank);
-    let checked = compute(move || check_exchange(&checking, &request)).await?;
+    let points = request.body.inputs.len() + request.body.outputs.len();
+    let checked = check_points(points, move || check_exchange(&checking, &request)).await?;
     bank.issued(checked).await
 }
 

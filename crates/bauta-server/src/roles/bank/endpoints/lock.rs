@@ -21,7 +21,7 @@ use crate::{
         check::{self, Purpose},
         damaged,
     },
-    work::compute,
+    work::check_points,
 };
 
 /// Holds the value and gives the bank's word for it.
@@ -30,7 +30,8 @@ pub(in crate::roles::bank) async fn lock<T: Transport + 'static>(
     request: Authorized<LockRequest>,
 ) -> Result<LockReply, Problem> {
     let checking = Arc::clone(&bank);
-    let checked = compute(move || check_lock(&checking, &request)).await?;
+    let points = points(&request.body);
+    let checked = check_points(points, move || check_lock(&checking, &request)).await?;
     let reply = match checked {
         Checked::Repeat(reply) => reply,
         Checked::New(command) => match bank.apply(command).await? {
@@ -39,6 +40,14 @@ pub(in crate::roles::bank) async fn lock<T: Transport + 'static>(
         },
     };
     LockReply::from_bytes(&reply).map_err(|_| damaged())
+}
+
+fn points(request: &LockRequest) -> usize {
+    let coins = match &request.payer {
+        Payer::Coins(inputs) => inputs.len(),
+        Payer::Account { .. } => 0,
+    };
+    coins + request.change.len()
 }
 
 fn check_lock<T: Transport>(
