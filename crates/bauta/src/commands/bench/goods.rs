@@ -1,38 +1,27 @@
 //! Goods: how fast one core encrypts and opens them in memory; then how fast one is sold and bought.
 
 use std::{
-    ffi::OsStr,
-    fs::File,
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
+    io::{self, Read},
     time::{Duration, Instant},
 };
 
 use bauta_crypto::{
     content::{self, ContentKey},
-    hash::{self, ContentHasher},
+    hash::ContentHasher,
 };
-use bauta_server::config::RoleName;
 
 use super::{
     Plan,
     floor::thread_time,
-    process::{Cores, Finished, Process},
     row::{Row, Rows},
     sale,
-    setting::{Configured, Setting},
 };
-use crate::{
-    failure::{Failure, Outcome},
-    report::length,
-};
+use crate::failure::{Failure, Outcome};
 
 /// Bytes of a megabyte, as speeds are told.
 pub const MEGABYTE: f64 = 1e6;
 /// How much is worked on in memory, again and again.
 const BLOCK_BYTES: usize = 64 * 1024 * 1024;
-/// The sample file is made of pieces that differ in their first bytes.
-const SAMPLE_BYTES: usize = 4 * 1024 * 1024;
 /// The key of the measurement.
 const KEY: [u8; content::KEY_BYTES] = [7; content::KEY_BYTES];
 
