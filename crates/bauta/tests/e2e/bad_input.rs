@@ -109,13 +109,7 @@ fn amounts_that_are_none_are_refused_before_anything_is_sent() {
         "EUR",
         "",
     ] {
-        let refused = purse.run(&["withdraw", wrong]);
-        assert_eq!(refused.code, Some(2), "{wrong}: {refused:?}");
-        assert!(
-            refused.stderr.contains("invalid value")
-                || refused.stderr.contains("unexpected argument"),
-            "{refused:?}"
-        );
+        purse.run(&["withdraw", wrong]).fails(2, "");
     }
     let good = town.file("dear", b"dear");
     town.sell(&good, "9.99USD", "in dollars");

@@ -59,15 +59,18 @@ fn song(town: &Town, number: usize) -> PathBuf {
     town.file("song.flac", content.as_bytes())
 }
 
-/// Buys while `victim` is killed at `place` and started again a moment later; the purchase must end and the money agree.
-fn buy_while_killing(town: &Arc<Town>, purse: &Purse, victim: usize, place: Place) {
-    let role = Arc::clone(&town.roles[victim]);
+/// Buys while `victims` are killed at `place` and started again a moment later; the purchase must end and the money agree.
+fn buy_while_killing(town: &Arc<Town>, purse: &Purse, victims: &[usize], place: Place) {
+    let victims = victims
+        .iter()
+        .map(|victim| Arc::clone(&town.roles[*victim]));
+    let roles: Vec<_> = victims.collect();
     let (runs_again, running_again) = mpsc::channel();
     let action = move || {
-        role.kill();
+        roles.iter().for_each(|role| role.kill());
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(300));
-            role.start();
+            roles.iter().for_each(|role| role.start());
             // A test that has failed meanwhile does not ask.
             runs_again.send(()).unwrap_or_default();
         });
@@ -86,7 +89,7 @@ fn buy_while_killing(town: &Arc<Town>, purse: &Purse, victim: usize, place: Plac
     finish(town, purse, before);
     let reached = running_again.recv_timeout(Duration::from_secs(10));
     assert!(reached.is_ok(), "{place:?} was never reached: {bought:?}");
-    town.roles[victim].wait();
+    town.roles.iter().for_each(|role| role.wait());
 }
 
 /// A purchase that is interrupted says so, and how to go on.
@@ -140,7 +143,7 @@ fn kill_at(victim: usize, places: &[Place]) {
 fn kill_in_one_town(victim: usize, places: &[Place]) -> usize {
     let (town, purse) = market();
     for place in places {
-        buy_while_killing(&town, &purse, victim, *place);
+        buy_while_killing(&town, &purse, &[victim], *place);
     }
     let purchases = purse.purchases();
     purchases.iter().filter(|one| is_delivered(one)).count()
@@ -186,6 +189,23 @@ fn the_merchant_killed_at_any_place_costs_nobody_money_or_goods() {
     places.extend(around(BANK, "/v1/claim", 1));
     places.extend(around(ARCHIVE, "/v1/commit", 1));
     kill_at(MERCHANT, &places);
+}
+
+#[test]
+fn every_role_killed_at_once_at_any_place_costs_nobody_money_or_goods() {
+    let (town, purse) = market();
+    let requests = [
+        (MERCHANT, "/v1/order"),
+        (BANK, "/v1/lock"),
+        (MERCHANT, "/v1/accept"),
+        (ARCHIVE, "/v1/commit"),
+        (BANK, "/v1/claim"),
+    ];
+    for (role, path) in requests {
+        for place in around(role, path, 1) {
+            buy_while_killing(&town, &purse, &[BANK, ARCHIVE, MERCHANT], place);
+        }
+    }
 }
 
 #[test]

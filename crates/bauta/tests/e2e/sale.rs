@@ -1,11 +1,18 @@
 //! What is sold arrives, opens and is proved.
 
-use std::fs;
+use std::{
+    fs,
+    io::Read,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    process::run,
+    http,
+    process::{bauta, run},
     purse::{Purse, is_delivered},
-    town::{MERCHANT, Town},
+    town::{MERCHANT, Plan, Town},
 };
 
 /// Buys and saves; the purchase's report and the bytes.
@@ -133,7 +140,7 @@ fn two_customers_buy_at_once_and_a_wallet_comes_back_from_its_words() {
     let good = town.sell(&town.file("game.bin", &[7; 70_000]), "3EUR", "A game");
     let first = town.rich_customer("first", "10EUR");
     let mut second = town.rich_customer("second", "10EUR");
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for purse in [&first, &second] {
             let (town, good) = (&town, &good);
             scope.spawn(move || run(&mut town.buy(purse, good, &[])).good());
@@ -170,4 +177,65 @@ fn two_customers_buy_at_once_and_a_wallet_comes_back_from_its_words() {
     second.run(&arguments).good();
     assert_eq!(second.settled(), had);
     assert_eq!(had, 300);
+}
+
+#[test]
+fn what_has_no_place_to_go_is_not_bought() {
+    let town = Town::open();
+    let good = town.sell(&town.file("song", b"la"), "1EUR", "A song");
+    let purse = town.rich_customer("customer", "5EUR");
+    let before = town.books();
+    let taken = town.file("taken", b"mine");
+    let nowhere = town.path().join("no-folder/song");
+    for output in [&taken, &nowhere] {
+        let output = output.to_str().expect("plain names");
+        let refused = run(&mut town.buy(&purse, &good, &["--output", output]));
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+    }
+    assert_eq!(fs::read(taken).expect("still there"), b"mine");
+    assert!(purse.purchases().is_empty());
+    assert_eq!(town.books(), before);
+}
+
+#[test]
+fn one_process_plays_every_role_and_stops_in_order_when_it_is_told_to() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let apart = Town::write(folder, &Plan::default());
+    let whole = apart.path().join("whole.toml");
+    let parts = apart
+        .roles
+        .iter()
+        .map(|role| fs::read_to_string(&role.config));
+    let parts: Result<Vec<String>, _> = parts.collect();
+    let mut together = toml::Table::new();
+    for part in parts.expect("configurations") {
+        together.extend(part.parse::<toml::Table>().expect("valid"));
+    }
+    fs::write(&whole, together.to_string()).expect("written");
+    let mut serving = bauta();
+    serving.arg("serve").arg("--config").arg(&whole);
+    let mut serving = serving.stderr(Stdio::piped()).spawn().expect("starts");
+    wait_for(&apart);
+    let good = apart.sell(&apart.file("song", b"la la"), "1EUR", "A song");
+    let purse = apart.rich_customer("customer", "5EUR");
+    assert_eq!(buy(&apart, &purse, &good, &[]).1, b"la la");
+    apart.settle(&[&purse]);
+    let id = serving.id().to_string();
+    let told = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(told.expect("kill runs").success());
+    assert_eq!(serving.wait().expect("a child of ours").code(), Some(0));
+    let mut said = String::new();
+    let mut stderr = serving.stderr.take().expect("piped");
+    stderr.read_to_string(&mut said).expect("text");
+    assert!(said.trim_end().ends_with("stopped"), "{said}");
+}
+
+/// Waits until each role answers, whoever plays it.
+fn wait_for(town: &Town) {
+    let is_ready = |port| http::get(port, "/readyz").is_some_and(|answer| answer.status == 200);
+    let begun = Instant::now();
+    while !town.roles.iter().all(|role| is_ready(role.port)) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "nobody answers");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
