@@ -7,7 +7,7 @@ use bauta_proto::{
     money::{Money, MoneyError},
     problem::Fault,
     time::Seconds,
-    transport::CallError,
+    transport::{CallError, TransportError},
 };
 
 use crate::{key::KeyError, purchase::Defect, seed::WordsError, store::StoreError};
@@ -273,6 +273,7 @@ impl WalletError {
                 "Keep the wallet's folder: offer, receipt and ciphertext in it are the evidence."
             }
             Self::NotDelivered | Self::TooLate => "Run resume: it ends in goods or money.",
+            Self::UnknownGood => "See what there is with: bauta wallet shop URL",
             Self::DestinationExists => "Choose another name, or allow overwriting (--force).",
             Self::DownloadLost => "Run resume: the file is fetched again.",
             _ => "Correct what the message says and try again.",
@@ -307,6 +308,9 @@ fn fault_of_call(error: &CallError, role: AtFault) -> AtFault {
 fn remedy_of_call(error: &CallError) -> &'static str {
     match error {
         CallError::Refused(problem) => problem.kind.remedy(),
+        CallError::Transport(TransportError::Certificate) => {
+            "Check the address. Name a private certificate authority with --ca FILE."
+        }
         CallError::Transport(_) => "Check address and network, then try again or run resume.",
         CallError::Answer(_) | CallError::Status(_) => "Try later; if it stays, tell the operator.",
     }

@@ -103,6 +103,10 @@ impl From<CallError> for Failure {
             CallError::Transport(TransportError::Connect) => {
                 Some("Check the address and that the service runs.".to_owned())
             }
+            CallError::Transport(TransportError::Certificate) => Some(
+                "Check the address. Name a private certificate authority with --ca FILE."
+                    .to_owned(),
+            ),
             CallError::Transport(_) => Some("Repeat the command; it is safe to repeat.".to_owned()),
             CallError::Answer(_) | CallError::Status(_) => {
                 Some("The service does not speak this protocol; tell its operator.".to_owned())

@@ -27,6 +27,9 @@ pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What matters less.
 pub const FAINT: Style = Style::new().dimmed();
 
+/// Characters of a title or description that a table shows.
+const BRIEF_CHARS: usize = 48;
+
 /// How this run talks.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -94,7 +97,8 @@ impl Report {
         if self.quiet || self.json || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
-        let template = "  {msg:<22} {bar:30} {bytes:>10} of {total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}";
+        // The bar takes what the rest leaves: one line on a terminal of 80 columns.
+        let template = "  {msg:<20!} {wide_bar} {bytes:>10} of {total_bytes} {binary_bytes_per_sec:>12} {eta:>3}";
         let style =
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::new(bytes)
@@ -165,6 +169,14 @@ pub fn table<const N: usize>(
         table.add_row(row);
     }
     table
+}
+
+/// A text of somebody's choice as it stands in a table: its beginning, if it is long.
+pub fn brief(text: &str) -> String {
+    match text.char_indices().nth(BRIEF_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// `20 MiB`, `1.4 GiB`: a length as people read it.

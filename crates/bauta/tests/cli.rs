@@ -161,6 +161,30 @@ fn every_local_result_is_one_value_and_nothing_else() {
 }
 
 #[test]
+fn a_new_version_keeps_the_texts_that_nobody_changed() {
+    let folder = folder();
+    fs::write(folder.path().join("one"), "1").expect("writes");
+    fs::write(folder.path().join("two"), "22").expect("writes");
+    assert_eq!(json(folder.path(), &["config", "init", "merchant"]).0, 0);
+    let shop = |arguments: &[&str]| json(folder.path(), &[&["shop"], arguments].concat());
+    let add = ["add", "one", "--price", "1EUR", "--title", "A poem"];
+    assert_eq!(shop(&add).0, 0);
+    assert_eq!(shop(&["update", "A po", "two", "--price", "2EUR"]).0, 0);
+    let (_, goods) = shop(&["list"]);
+    let good = &goods[0];
+    assert_eq!(
+        (&good["title"], &good["bytes"]),
+        (&"A poem".into(), &2.into())
+    );
+    assert_eq!(
+        (&good["version"], &good["price"]),
+        (&2.into(), &"2.00 EUR".into())
+    );
+    assert_eq!(shop(&["withdraw", "B"]).0, 1);
+    assert_eq!(shop(&["withdraw", "A"]).0, 0);
+}
+
+#[test]
 fn without_a_terminal_nothing_is_asked() {
     let folder = folder();
     let restore = ["wallet", "restore", "--bank", "http://127.0.0.1:9"];

@@ -7,7 +7,6 @@ use std::{
 
 use bauta_io::{SystemClock, SystemRng};
 use bauta_proto::{
-    ids::GoodId,
     money::Money,
     time::{Clock, Timestamp},
 };
@@ -23,7 +22,7 @@ use serde::Serialize;
 use crate::{
     arguments::ConfigFile,
     failure::{Exit, Failure, Outcome, chain},
-    report::{FAINT, Report, STRONG, ago, length, table},
+    report::{FAINT, Report, STRONG, ago, brief, length, table},
 };
 
 /// Orders shown at most.
@@ -47,9 +46,9 @@ pub enum ShopCommand {
     Add(AddOptions),
     /// Offer a new version of a good; who bought the old one keeps it
     Update {
-        /// The good
-        good: GoodId,
-        /// The new version
+        /// The good: the beginning of its id or title
+        good: String,
+        /// The new version; title and texts that are not given stay as they were
         #[command(flatten)]
         add: AddOptions,
     },
@@ -57,8 +56,8 @@ pub enum ShopCommand {
     List,
     /// Take a good off the shelf
     Withdraw {
-        /// The good
-        good: GoodId,
+        /// The good: the beginning of its id or title
+        good: String,
     },
     /// List orders with state, reason and who must act next
     Orders {
@@ -112,15 +111,18 @@ pub fn run(options: ShopOptions, report: &Report) -> Outcome {
             added(&good, &input, report)
         }
         ShopCommand::Update { good, add } => {
-            let (input, mut progress) = (add.input(), bar(&add.path, report));
             let (mut shop, mut rng) = (open(&config)?, SystemRng::new());
-            let good = shop.new_version(good, &add.path, &input, &mut rng, &mut progress);
+            let old = find(&shop, &good)?;
+            let (input, mut progress) = (add.update(&old), bar(&add.path, report));
+            let good = shop.new_version(old.good, &add.path, &input, &mut rng, &mut progress);
             let good = good.map_err(|error| not_added(&add.path, &error))?;
             added(&good, &input, report)
         }
         ShopCommand::List => list(&config, report),
         ShopCommand::Withdraw { good } => {
-            let withdrawn = open(&config)?.withdraw_from_sale(good)?;
+            let mut shop = open(&config)?;
+            let good = find(&shop, &good)?.good;
+            let withdrawn = shop.withdraw_from_sale(good)?;
             withdrawn.map_err(|refusal| Failure::new(Exit::Refused, refusal))?;
             report.result(&serde_json::json!({ "ok": true }), |_| {
                 "Off the shelf. What was ordered before is still delivered.".to_owned()
@@ -135,7 +137,35 @@ pub fn open(config: &MerchantConfig) -> Outcome<Shop> {
     Ok(Shop::open(&config.data, Arc::new(SystemClock))?)
 }
 
+/// The good whose id or title begins so.
+fn find(shop: &Shop, beginning: &str) -> Outcome<GoodVersion> {
+    let goods = shop.goods()?;
+    let is_meant = |good: &&GoodVersion| {
+        good.good.hex().starts_with(beginning) || good.sale.terms.title.starts_with(beginning)
+    };
+    let mut meant = goods.iter().filter(is_meant);
+    let problem = match (meant.next(), meant.next()) {
+        (Some(good), None) => return Ok(good.clone()),
+        (None, _) => "no good's id or title begins so",
+        (Some(_), Some(_)) => "the ids or titles of several goods begin so",
+    };
+    Err(Failure::local(problem).remedy("See them with: bauta shop list"))
+}
+
 impl AddOptions {
+    /// With the old version's texts where no new ones are given.
+    fn update(&self, old: &GoodVersion) -> GoodInput {
+        let terms = &old.sale.terms;
+        let or_old = |new: &String, old: &String| if new.is_empty() { old } else { new }.clone();
+        GoodInput {
+            title: self.title.clone().unwrap_or_else(|| terms.title.clone()),
+            description: or_old(&self.description, &terms.description),
+            licence: or_old(&self.licence, &terms.licence),
+            refund_rule: or_old(&self.refund_rule, &terms.refund_rule),
+            ..self.input()
+        }
+    }
+
     fn input(&self) -> GoodInput {
         GoodInput {
             title: self.title.clone().unwrap_or_else(|| title_of(&self.path)),
@@ -227,7 +257,7 @@ fn list(config: &MerchantConfig, report: &Report) -> Outcome {
     report.result(&goods, |goods| {
         let rows = goods.iter().map(|good| {
             [
-                good.title.clone(),
+                brief(&good.title),
                 good.price.clone(),
                 length(good.bytes),
                 good.version.to_string(),
@@ -334,7 +364,8 @@ fn id(config: &MerchantConfig, report: &Report) -> Outcome {
         let accounts = accounts.iter().map(|account| {
             format!(
                 "\n  paid at {} into account {}",
-                account["url"], account["account"]
+                account["url"].as_str().unwrap_or_default(),
+                account["account"].as_str().unwrap_or_default()
             )
         });
         format!("merchant {merchant}{}", accounts.collect::<String>())

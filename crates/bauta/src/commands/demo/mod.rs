@@ -20,7 +20,7 @@ use serde::Serialize;
 use self::{sale::Sale, town::Town};
 use crate::{
     failure::{Exit, Failure, Outcome},
-    report::{FAINT, Report, STRONG},
+    report::{FAINT, GOOD, Report, STRONG, print_line},
     runtime,
 };
 
@@ -111,12 +111,14 @@ async fn sell_all(
     town.settled(goods.len()).await?;
     let rows = knowledge::look(town, &customer, &goods)?;
     report.say(format!("\n{STRONG}Who learned what{STRONG:#} {FAINT}(found in what the files of each really hold){FAINT:#}"));
-    report.say(knowledge::table(&rows));
-    report.done(format!(
-        "{} sold, paid, opened and proved in {:.1} s",
-        plural(goods.len()),
-        begun.elapsed().as_secs_f64()
-    ));
+    if !report.is_json() {
+        print_line(&format!(
+            "{}\n{GOOD}✓{GOOD:#} {} sold, paid, opened and proved in {:.1} s",
+            knowledge::table(&rows),
+            plural(goods.len()),
+            begun.elapsed().as_secs_f64()
+        ))?;
+    }
     Ok((goods, rows))
 }
 

@@ -20,6 +20,8 @@ use bauta_server::{
     roles::{bank::operator, merchant::goods::GoodInput},
 };
 use bauta_wallet::{BuyOptions, Environment, Protection, PurchaseReport, SaveOptions, Wallet};
+use data_encoding::HEXLOWER;
+use rand_core::Rng as _;
 use serde::Serialize;
 
 use super::town::Town;
@@ -31,6 +33,9 @@ use crate::{
 
 /// Bytes read at once when files are compared.
 const PIECE_BYTES: usize = 1 << 20;
+
+/// Bytes of the shortest good whose speed says something.
+const SPEED_BYTES_MIN: u64 = 1 << 20;
 
 /// One sale, as `--json` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +60,9 @@ pub struct Sale {
     pub receipt_verified: bool,
     /// From order to opened file.
     pub seconds: f64,
+    /// What the good is said to be; no other text is the same.
+    #[serde(skip)]
+    pub description: String,
     /// What the demonstration looks for in the roles' files.
     #[serde(skip)]
     pub report: PurchaseReport,
@@ -141,6 +149,7 @@ impl Customer {
             lock_tag: bought.lock_tag.clone().unwrap_or_default(),
             receipt_verified: bought.receipt_verified,
             seconds,
+            description: good.description,
             report: bought,
         };
         tell(&sale, report);
@@ -150,8 +159,13 @@ impl Customer {
 
 fn tell(sale: &Sale, report: &Report) {
     let speed = length((sale.bytes as f64 / sale.seconds.max(0.001)) as u64);
+    let speed = if sale.bytes < SPEED_BYTES_MIN {
+        String::new()
+    } else {
+        format!(" ({speed}/s)")
+    };
     report.done(format!(
-        "{STRONG}{}{STRONG:#} bought for {} and opened in {:.2} s ({speed}/s)",
+        "{STRONG}{}{STRONG:#} bought for {} and opened in {:.2} s{speed}",
         sale.name, sale.price, sale.seconds
     ));
     let equal = if sale.ok {
@@ -185,6 +199,7 @@ fn purse(price: Money, goods: usize) -> Outcome<Money> {
 /// A good on the shelf.
 struct OnSale {
     id: String,
+    description: String,
     pt_root: String,
 }
 
@@ -199,10 +214,13 @@ impl OnSale {
 async fn sell(town: &Town, file: &Path, price: Money, report: &Report) -> Outcome<OnSale> {
     let mut shop = shop::open(town.merchant()?)?;
     let (path, mut bar) = (file.to_owned(), shop::bar(file, report));
+    let mut mark = [0; 8];
+    SystemRng::new().fill_bytes(&mut mark);
+    let description = format!("sold by the demonstration, mark {}", HEXLOWER.encode(&mark));
     let input = GoodInput {
         title: shop::title_of(file),
         price,
-        description: "sold by the demonstration".to_owned(),
+        description: description.clone(),
         licence: String::new(),
         refund_rule: String::new(),
         media_type: None,
@@ -214,6 +232,7 @@ async fn sell(town: &Town, file: &Path, price: Money, report: &Report) -> Outcom
     let good = good.map_err(|error| shop::not_added(file, &error))?;
     Ok(OnSale {
         id: good.good.hex(),
+        description,
         pt_root: good.pt_root.hex(),
     })
 }
@@ -225,7 +244,7 @@ fn hash_of(path: &Path) -> Outcome<String> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(data_encoding::HEXLOWER.encode(&hasher.finalize())),
+            0 => return Ok(HEXLOWER.encode(&hasher.finalize())),
             read => hasher.update(&piece[..read]),
         };
     }

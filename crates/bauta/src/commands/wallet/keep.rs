@@ -117,7 +117,11 @@ pub async fn doctor(mut wallet: HttpWallet, report: &Report) -> Outcome {
     )?;
     match failed {
         0 => Ok(()),
-        _ => Err(Failure::new(Exit::Local, format!("{failed} checks failed")).told()),
+        _ => Err(Failure::new(
+            Exit::Local,
+            format!("{failed} of {} checks failed", checks.len()),
+        )
+        .told()),
     }
 }
 

@@ -15,7 +15,7 @@ use bauta_wallet::{
 use super::{BuyOptions, SaveOptions, place::HttpWallet};
 use crate::{
     failure::{Exit, Failure, Outcome},
-    report::{BAD, FAINT, GOOD, Report, STRONG, ago, length, table, until},
+    report::{BAD, FAINT, GOOD, Report, STRONG, ago, brief, length, table, until},
 };
 
 /// Shows a shop's goods.
@@ -27,10 +27,10 @@ pub async fn shop(mut wallet: HttpWallet, url: &str, report: &Report) -> Outcome
 fn shelf(catalogue: &Catalogue, url: &str) -> String {
     let rows = catalogue.goods.iter().map(|good| {
         [
-            good.title.clone(),
+            brief(&good.title),
             good.price.clone(),
             length(good.bytes),
-            good.description.clone(),
+            brief(&good.description),
             good.good[..8.min(good.good.len())].to_owned(),
         ]
     });
@@ -106,8 +106,8 @@ fn tell_bought(bought: &PurchaseReport, saved: Option<&Path>, report: &Report) -
     let result =
         serde_json::json!({ "ok": is_delivered(bought), "purchase": bought, "path": saved });
     report.result(&result, |_| {
-        let saved = saved.map(|path| format!("\nSaved as {}", path.display()));
-        describe(bought) + &saved.unwrap_or_default()
+        let end = saved.map(|path| format!("\nSaved as {}", path.display()));
+        describe(bought) + &end.unwrap_or_else(|| how_to_save(bought))
     })
 }
 
@@ -223,6 +223,15 @@ fn outcome(purchase: &PurchaseReport) -> Outcome {
     }
 }
 
+/// What to type to have the file, once it can be had.
+fn how_to_save(purchase: &PurchaseReport) -> String {
+    if is_delivered(purchase) {
+        format!("\n{FAINT}bauta wallet save {} .{FAINT:#}", purchase.id)
+    } else {
+        String::new()
+    }
+}
+
 /// One purchase in words.
 fn describe(purchase: &PurchaseReport) -> String {
     let (style, state) = match purchase.state {
@@ -300,7 +309,7 @@ pub fn list(wallet: &HttpWallet, report: &Report) -> Outcome {
                 .unwrap_or_default();
             [
                 ago(purchase.created_at),
-                purchase.title.clone(),
+                brief(&purchase.title),
                 purchase.price.text.clone(),
                 state,
                 purchase.id.to_string(),
@@ -402,8 +411,9 @@ pub async fn resume(mut wallet: HttpWallet, wait: bool, report: &Report) -> Outc
 
 fn finish(resumed: &ResumeReport, report: &Report) -> Outcome {
     report.result(resumed, |resumed| {
-        let ended = resumed.ended.iter().map(describe);
-        let waiting = resumed.waiting.iter().map(describe);
+        let tell = |purchase| describe(purchase) + &how_to_save(purchase);
+        let ended = resumed.ended.iter().map(tell);
+        let waiting = resumed.waiting.iter().map(tell);
         let troubles = resumed.troubles.iter().map(|trouble| {
             format!(
                 "{BAD}!{BAD:#} {}\n  {FAINT}{}{FAINT:#}",
