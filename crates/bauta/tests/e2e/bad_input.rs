@@ -4,6 +4,8 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -460,4 +462,72 @@ fn a_shop_that_takes_another_banks_money_only_is_refused() {
     run(&mut town.buy(&purse, "song", &[]))
         .fails(1, "the shop takes the money of none of this wallet's banks");
     assert_eq!(money(&town, &purse), before);
+}
+
+#[test]
+fn a_wallet_lost_while_its_money_is_locked_comes_back_from_its_words_with_all_of_it() {
+    let town = Town::proxied();
+    town.sell(&town.file("song", b"la la"), "4.99EUR", "song");
+    let mut purse = Purse {
+        folder: town.path().join("customer"),
+        account: String::new(),
+        credited: 0,
+    };
+    let words = town.path().join("words");
+    let words = words.to_str().expect("plain names");
+    purse
+        .run(&["init", "--no-passphrase", "--words-to", words])
+        .good();
+    let bank = purse.run(&["bank", "add", &town.url(BANK)]).good();
+    purse.account = bank["account"].as_str().expect("an account").to_owned();
+    town.credit(&mut purse, "20EUR", "first");
+    purse.run(&["withdraw", "20EUR"]).good();
+    let role = Arc::clone(&town.roles[MERCHANT]);
+    town.proxies[MERCHANT].set(Trap {
+        path: "/v1/accept",
+        number: 1,
+        when: When::Before,
+        action: Box::new(move || role.kill()),
+    });
+    let mut buying = town.buy(&purse, "song", &[]).spawn().expect("starts");
+    let begun = Instant::now();
+    while town.books().locked == 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "nothing is locked"
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+    buying.kill().expect("it waits for the shop");
+    buying.wait().expect("a child of ours");
+    fs::remove_dir_all(&purse.folder).expect("lost");
+
+    let bank = town.url(BANK);
+    let restore = [
+        "restore",
+        "--no-passphrase",
+        "--words-from",
+        words,
+        "--bank",
+        &bank,
+    ];
+    purse.run(&restore).good();
+    let balance = purse.run(&["balance"]).good();
+    let sure = balance[0]["available"]["minor_units"]
+        .as_u64()
+        .expect("a number");
+    let unsure = balance[0]["unsure"]["minor_units"]
+        .as_u64()
+        .expect("a number");
+    assert_eq!(sure + unsure, 2_000, "{balance}");
+    while town.books().locked > 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(100),
+            "the lock is not released"
+        );
+        thread::sleep(Duration::from_millis(500));
+    }
+    purse.resume();
+    assert_eq!(purse.settled(), 2_000);
+    town.settle(&[&purse]);
 }

@@ -12,5 +12,6 @@ mod crashes;
 mod demo;
 mod disk;
 mod privacy;
+mod readme;
 mod replay;
 mod sale;

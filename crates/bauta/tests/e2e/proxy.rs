@@ -58,8 +58,8 @@ struct Way {
 }
 
 impl Proxy {
-    pub(crate) fn start(listener: TcpListener, upstream: u16) -> Self {
-        let port = listener.local_addr().expect("bound").port();
+    pub(crate) fn start(port: u16, upstream: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a free port");
         let way = Arc::new(Way {
             upstream,
             stopped: AtomicBool::new(false),

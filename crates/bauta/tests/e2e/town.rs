@@ -58,7 +58,9 @@ pub(crate) struct Town {
     pub(crate) proxies: Vec<Proxy>,
     /// Where everybody reaches the roles.
     ports: [u16; 3],
-    folder: TempDir,
+    root: PathBuf,
+    /// Removed at the end, after the roles have ended.
+    _folder: TempDir,
 }
 
 impl Town {
@@ -89,21 +91,24 @@ impl Town {
 
     /// The configurations alone.
     pub(crate) fn write(folder: TempDir, plan: &Plan) -> Self {
-        let (ports, listeners) = free_ports();
+        let root = folder.path().to_owned();
+        Self::write_in(folder, &root, plan)
+    }
+
+    /// The configurations alone, in `root`, which lies in the temporary `folder`.
+    pub(crate) fn write_in(folder: TempDir, root: &Path, plan: &Plan) -> Self {
+        // Long before anybody listens: a process that is being made holds what its maker has open for a moment.
+        let ports = free_ports();
+        let own_ports = if plan.proxied { free_ports() } else { ports };
         let first = ports[0].to_string();
         let mut init = bauta();
         init.args(["config", "init", "--json", "--apart", "--port", &first])
             .arg("--folder")
-            .arg(folder.path())
+            .arg(root)
             .args(ROLES);
         run(&mut init).good();
-        let (own_ports, own_listeners) = if plan.proxied {
-            free_ports()
-        } else {
-            (ports, Vec::new())
-        };
         for (name, port) in ROLES.into_iter().zip(own_ports) {
-            let path = folder.path().join(format!("{name}.toml"));
+            let path = root.join(format!("{name}.toml"));
             edit(&path, |table| {
                 set(table, name, "http", toml::Table::new().into());
                 let http = table[name]["http"].as_table_mut().expect("set");
@@ -120,27 +125,23 @@ impl Town {
                 }
             });
         }
-        drop(own_listeners);
-        let proxies = if plan.proxied {
-            let pairs = listeners.into_iter().zip(own_ports);
-            pairs
-                .map(|(listener, port)| Proxy::start(listener, port))
-                .collect()
-        } else {
-            Vec::new()
-        };
-        let role =
-            |number: usize| Arc::new(Role::new(ROLES[number], folder.path(), own_ports[number]));
+        let pairs = ports.into_iter().zip(own_ports);
+        let proxies = pairs
+            .filter(|(port, own)| port != own)
+            .map(|(port, own)| Proxy::start(port, own))
+            .collect();
+        let role = |number: usize| Arc::new(Role::new(ROLES[number], root, own_ports[number]));
         Self {
             roles: [role(BANK), role(ARCHIVE), role(MERCHANT)],
             proxies,
             ports,
-            folder,
+            root: root.to_owned(),
+            _folder: folder,
         }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.root
     }
 
     /// The address under which everybody knows a role.
@@ -333,17 +334,17 @@ fn set(table: &mut toml::Table, section: &str, key: &str, value: toml::Value) {
     }
 }
 
-/// Three ports in a row, below those that the system gives to callers, with who holds them for now.
-fn free_ports() -> ([u16; 3], Vec<TcpListener>) {
+/// Three ports in a row that are free, below those that the system gives to callers.
+fn free_ports() -> [u16; 3] {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = u16::try_from(std::process::id() % 1_000).expect("small");
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let first = 10_000 + (process * 21 + number * 3) % 21_000;
         let ports = [first, first + 1, first + 2];
-        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        if let Ok(listeners) = ports.into_iter().map(bind).collect() {
-            return (ports, listeners);
+        let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        if ports.iter().all(is_free) {
+            return ports;
         }
     }
 }
