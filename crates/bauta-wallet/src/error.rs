@@ -273,6 +273,7 @@ impl WalletError {
                 "Keep the wallet's folder: offer, receipt and ciphertext in it are the evidence."
             }
             Self::NotDelivered | Self::TooLate => "Run resume: it ends in goods or money.",
+            Self::UnknownPurchase => "See them with: bauta wallet list",
             Self::UnknownGood => "See what there is with: bauta wallet shop URL",
             Self::DestinationExists => "Choose another name, or allow overwriting (--force).",
             Self::DownloadLost => "Run resume: the file is fetched again.",

@@ -123,8 +123,12 @@ impl ConfigFile {
     /// Reads it.
     pub fn load(&self) -> Outcome<Config> {
         Config::load(&self.config).map_err(|error| {
-            Failure::from_error(&error)
-                .remedy("Write one with: bauta config init; name it with --config FILE.")
+            let remedy = if self.config.exists() {
+                "Correct the file, or name another one with --config FILE."
+            } else {
+                "Write one with: bauta config init; name it with --config FILE."
+            };
+            Failure::from_error(&error).remedy(remedy)
         })
     }
 

@@ -78,7 +78,8 @@ impl Plan {
                 settings.push((RoleName::Archive, "url", format!("{url:?}")));
             }
             None => to_do.push(format!(
-                "put the archive's policy (its /v1/log-policy) into {POLICY_FILE}"
+                "put the archive's policy (its /v1/log-policy) into {}",
+                self.folder.join(POLICY_FILE).display()
             )),
         }
         match seed(RoleName::Bank).map(bank_id) {

@@ -161,6 +161,19 @@ fn every_local_result_is_one_value_and_nothing_else() {
 }
 
 #[test]
+fn a_configuration_in_order_has_its_keys_and_its_policy() {
+    for missing in ["bank.key", "archive.key", "merchant.key", "log-policy"] {
+        let folder = folder();
+        let init = ["config", "init", "bank", "archive", "merchant"];
+        assert_eq!(json(folder.path(), &init).0, 0);
+        let check = ["config", "check", "bauta.toml"];
+        assert_eq!(json(folder.path(), &check).0, 0);
+        fs::remove_file(folder.path().join(missing)).expect("it was written");
+        assert_eq!(json(folder.path(), &check).0, 1, "{missing}");
+    }
+}
+
+#[test]
 fn a_new_version_keeps_the_texts_that_nobody_changed() {
     let folder = folder();
     fs::write(folder.path().join("one"), "1").expect("writes");

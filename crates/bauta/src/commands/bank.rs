@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::{
     arguments::ConfigFile,
     failure::{Exit, Failure, Outcome},
-    report::{BAD, GOOD, Report, table},
+    report::{BAD, GOOD, Report, STRONG, table},
 };
 
 /// Which bank, and what to do.
@@ -153,15 +153,19 @@ fn accounts(config: &BankConfig, report: &Report) -> Outcome {
         });
     })?;
     report.result(&listed, |listed| {
-        let rows = listed.iter().map(|row| {
+        let accounts = listed.iter().map(|row| {
             let standing = if row.frozen { "frozen" } else { "open" };
-            [
-                row.account.clone(),
-                row.balance.clone(),
-                standing.to_owned(),
-            ]
+            // An id is copied: it stays in one piece on every terminal.
+            format!(
+                "{}\n  {STRONG}{}{STRONG:#}, {standing}",
+                row.account, row.balance
+            )
         });
-        table(["account", "balance", "standing"], rows).to_string()
+        let accounts: Vec<String> = accounts.collect();
+        if accounts.is_empty() {
+            return "No account yet. The first credit opens one: bauta bank credit".to_owned();
+        }
+        accounts.join("\n")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use bauta_server::config::RoleName;
+use bauta_server::config::{Config, RoleName};
 use clap::{
     Args, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -68,13 +68,36 @@ pub fn run(options: ConfigOptions, report: &Report) -> Outcome {
     match options.command {
         ConfigCommand::Init(options) => init(options, report),
         ConfigCommand::Check { file } => {
-            let config = bauta_server::config::Config::load(&file)
-                .map_err(|error| Failure::from_error(&error))?;
+            let config = Config::load(&file).map_err(|error| Failure::from_error(&error))?;
+            check_files(&config)?;
             let roles: Vec<_> = config.roles().iter().map(|role| role.as_str()).collect();
             let result = serde_json::json!({ "ok": true, "roles": roles });
             report.result(&result, |_| format!("In order: {}", roles.join(", ")))
         }
     }
+}
+
+/// Reads the keys and policies that the configuration names: a role would end without them.
+fn check_files(config: &Config) -> Outcome {
+    let keys = [
+        config.bank.as_ref().map(|bank| &bank.key_file),
+        config.archive.as_ref().map(|archive| &archive.key_file),
+        config.merchant.as_ref().map(|merchant| &merchant.key_file),
+    ];
+    for key_file in keys.into_iter().flatten() {
+        super::seed_of(key_file)?;
+    }
+    let policies = [
+        config.bank.as_ref().map(|bank| &bank.log_policy),
+        config
+            .merchant
+            .as_ref()
+            .map(|merchant| &merchant.log_policy),
+    ];
+    for policy in policies.into_iter().flatten() {
+        policy.load().map_err(|error| Failure::from_error(&error))?;
+    }
+    Ok(())
 }
 
 fn init(options: ConfigInit, report: &Report) -> Outcome {

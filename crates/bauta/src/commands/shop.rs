@@ -262,7 +262,7 @@ fn list(config: &MerchantConfig, report: &Report) -> Outcome {
                 length(good.bytes),
                 good.version.to_string(),
                 good.state.to_owned(),
-                good.good.clone(),
+                good.good[..8].to_owned(),
             ]
         });
         if goods.is_empty() {

@@ -27,13 +27,14 @@ pub async fn run(mut wallet: HttpWallet, command: BankCommand, report: &Report) 
         BankCommand::List => {
             let banks = wallet.banks()?;
             report.result(&banks, |banks| {
-                let rows = banks
-                    .iter()
-                    .map(|bank| [bank.url.clone(), bank.bank.clone(), bank.account.clone()]);
+                let rows = banks.iter().map(|bank| {
+                    let (url, id, account) = (&bank.url, &bank.bank, &bank.account);
+                    format!("{STRONG}{url}{STRONG:#}\n  bank    {id}\n  account {account}")
+                });
                 if banks.is_empty() {
                     return "No bank yet. Get to know one: bauta wallet bank add URL".to_owned();
                 }
-                table(["address", "bank", "your account"], rows).to_string()
+                rows.collect::<Vec<_>>().join("\n")
             })
         }
         BankCommand::Statement { bank, currency } => {
