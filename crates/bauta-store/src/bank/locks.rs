@@ -28,6 +28,12 @@ pub(super) const CAPTURED: i64 = 2;
 pub(super) const AWAIT_RECEIPT: i64 = 3;
 pub(super) const RELEASED: i64 = 4;
 
+/// Whether the log may still decide about a lock.
+pub(super) fn are_undecided(transaction: &Transaction<'_>) -> Result<bool, StoreError> {
+    const ANY: &str = "SELECT EXISTS (SELECT 1 FROM locks WHERE state IN (1, 3))";
+    Ok(transaction.query_row(ANY, [], |row| row.get(0))?)
+}
+
 pub(super) fn lock(
     transaction: &Transaction<'_>,
     books: &mut Books,

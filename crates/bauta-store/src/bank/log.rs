@@ -32,6 +32,15 @@ pub(super) fn advance(
     Ok(Ok(Done::Advanced { captured, released }))
 }
 
+/// Forgets the log that was followed, and the proofs that keysets stand in it.
+pub(super) fn begin_anew(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    transaction.execute_batch(
+        "UPDATE log_position SET size = 0, hashes = x'', checkpoint = '';
+         UPDATE keysets SET receipt = NULL WHERE closed = 0;",
+    )?;
+    Ok(())
+}
+
 fn set_position(transaction: &Transaction<'_>, advance: &LogAdvance) -> Result<bool, StoreError> {
     let size = |size: u64| i64::try_from(size).map_err(|_| StoreError::Damaged("log size"));
     let changed = transaction

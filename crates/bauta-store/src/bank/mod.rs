@@ -22,7 +22,7 @@ mod tests;
 
 use std::path::Path;
 
-use bauta_proto::ids::BankId;
+use bauta_proto::ids::{BankId, PolicyId};
 use rusqlite::Transaction;
 
 use crate::{
@@ -85,6 +85,27 @@ impl BankStore {
         Ok(Self { database })
     }
 
+    /// Goes by a log policy from now on; whether it may. A lock is decided by the policy that it names, so that another
+    /// one is refused while locks are undecided. With it reading the log begins anew, and every keyset has to be shown
+    /// there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn go_by(&mut self, policy: PolicyId) -> Result<bool, StoreError> {
+        self.database.transaction(|transaction| {
+            let known: Option<Vec<u8>> =
+                transaction.query_row("SELECT log_policy FROM identity", [], |row| row.get(0))?;
+            match known {
+                Some(known) if known == policy.as_bytes() => return Ok(true),
+                Some(_) if locks::are_undecided(transaction)? => return Ok(false),
+                Some(_) => log::begin_anew(transaction)?,
+                None => {}
+            }
+            transaction.execute("UPDATE identity SET log_policy = ?1", [policy.as_bytes()])?;
+            Ok(true)
+        })
+    }
+
     /// Takes a batch through one durable transaction; one result for each command, in order.
     ///
     /// # Errors
@@ -115,7 +136,7 @@ impl BankStoreOps for BankStore {
 /// A bank's store is tied to its key at first use, so that it is never served under another one.
 fn bind(transaction: &Transaction<'_>, bank: BankId) -> Result<(), StoreError> {
     transaction.execute(
-        "INSERT INTO identity VALUES (1, ?1) ON CONFLICT DO NOTHING",
+        "INSERT INTO identity VALUES (1, ?1, NULL) ON CONFLICT DO NOTHING",
         [bank.0],
     )?;
     let bound: [u8; 32] =

@@ -18,7 +18,8 @@ pub(super) const SCHEMA: Schema = Schema {
 const VERSION_1: &str = "
 CREATE TABLE identity (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    bank BLOB NOT NULL
+    bank BLOB NOT NULL,
+    log_policy BLOB
 ) STRICT;
 
 CREATE TABLE books (

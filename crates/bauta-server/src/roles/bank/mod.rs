@@ -105,6 +105,11 @@ pub enum BankStartError {
     /// The store cannot be opened, or belongs to a bank with another key.
     #[error("the bank's store cannot be opened")]
     Store(#[from] StoreError),
+    /// Locks of another policy are undecided.
+    #[error(
+        "undecided locks name another log policy: start with that one until they have ended (log_policy)"
+    )]
+    PolicyInUse,
     /// The key file is another bank's.
     #[error(transparent)]
     Keys(#[from] KeysDiffer),
@@ -137,6 +142,9 @@ impl<T: Transport + 'static> Bank<T> {
         let log_url = log_url.ok_or(BankStartError::LogAddress)?;
         std::fs::create_dir_all(&config.data)?;
         let mut store = BankStore::open(&config.store_path(), bank_id(&seed))?;
+        if !store.go_by(policy.policy_id())? {
+            return Err(BankStartError::PolicyInUse);
+        }
         let readers = Readers::new(config.store_path());
         let keysets = Keysets::default();
         keysets.replace(readers.read_or_fail(|reader| reader.keysets())?, &seed)?;

@@ -474,3 +474,27 @@ async fn a_new_bank_does_not_read_what_an_old_log_says_of_others() {
     test.log.lose_entries();
     test.bank.follow().await.expect_err("what follows is");
 }
+
+#[tokio::test]
+async fn v4_another_log_policy_is_taken_only_when_no_lock_of_the_old_one_is_undecided() {
+    let test = TestBank::new().await;
+    let request = by_account(&test, 600);
+    test.ask::<bank::LockValue>(&request).await.expect("locked");
+    let mut moved = test.config.clone();
+    moved.log_policy = PolicySource(format!("# moved\n{}", test.log.policy().text()));
+    let open = || {
+        let world = World {
+            clock: Arc::clone(&test.clock) as Arc<dyn Clock>,
+            transport: Arc::clone(&test.log),
+        };
+        Bank::open(&moved, seed(&test.folder), world)
+    };
+    assert!(matches!(open(), Err(BankStartError::PolicyInUse)));
+
+    test.set_time(SPAN + 1_000);
+    test.log.publish(LATE);
+    test.bank.follow().await.expect("follows");
+    let bank = open().expect("no lock is undecided");
+    bank.ready()
+        .expect_err("its keysets are not shown under the new policy yet");
+}
