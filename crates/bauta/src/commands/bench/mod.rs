@@ -53,9 +53,11 @@ pub struct BenchOptions {
     #[arg(long)]
     pub quick: bool,
     /// Spent coins that the bank's store gets for the second measurement of locks; each takes about 250 bytes of disk
+    /// [default: 1000000, or 100000 with --quick]
     #[arg(long, value_name = "COINS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub preload: Option<u64>,
-    /// Size of the good that is sold, in MiB; the disk needs four times as much
+    /// Size of the good that is sold, in MiB; the disk needs four times as much [default: 1024, or 256
+    /// with --quick]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub size: Option<u64>,
     /// Keep stores and files in this empty or new folder instead of a temporary one
