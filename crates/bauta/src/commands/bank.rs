@@ -101,7 +101,7 @@ pub fn run(options: BankOptions, report: &Report) -> Outcome {
             operator::credit(&config, account, amount, &reference, now)?;
             booked(
                 report,
-                format!("{amount} credited; reference \"{reference}\" will not be booked again."),
+                format!("{amount} credited, once for the reference \"{reference}\"."),
             )
         }
         OperatorCommand::Payout {
@@ -112,7 +112,7 @@ pub fn run(options: BankOptions, report: &Report) -> Outcome {
             operator::payout(&config, account, amount, &reference, now)?;
             booked(
                 report,
-                format!("{amount} paid out; reference \"{reference}\" will not be booked again."),
+                format!("{amount} paid out, once for the reference \"{reference}\"."),
             )
         }
         OperatorCommand::Freeze { account } => {

@@ -431,11 +431,13 @@ fn finish(resumed: &ResumeReport, report: &Report) -> Outcome {
         return Ok(());
     }
     let when = resumed.again_at.map_or_else(|| "later".to_owned(), until);
-    Err(
-        Failure::new(Exit::TryAgain, "not everything is decided yet")
-            .told()
-            .remedy(format!(
-                "Nothing is lost. Run resume again {when}, or with --wait."
-            )),
-    )
+    let has_goods = resumed.troubles.is_empty() && resumed.waiting.iter().all(is_delivered);
+    let message = if has_goods {
+        "the goods are here, a receipt is still to come"
+    } else {
+        "not everything is decided yet"
+    };
+    Err(Failure::new(Exit::TryAgain, message).told().remedy(format!(
+        "Nothing is lost. Run resume again {when}, or with --wait."
+    )))
 }
