@@ -100,7 +100,6 @@ impl Download<'_> {
             while let Some(piece) = pieces.blocking_recv() {
                 part.append(&piece)?;
             }
-            part.file.sync_data()?;
             Ok(part)
         });
         let came = self.forward(body, &queue, &mut received, progress).await;
