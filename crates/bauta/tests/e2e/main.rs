@@ -6,6 +6,7 @@ mod proxy;
 mod purse;
 mod town;
 
+mod absent;
 mod bad_input;
 mod clocks;
 mod crashes;
