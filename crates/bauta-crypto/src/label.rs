@@ -16,13 +16,9 @@
 //! | [`DEVICE`] | one device of a wallet | HKDF salt |
 //! | [`ACCOUNT_KEY`] | the key of a customer's account at one bank | HKDF salt |
 //! | [`PURCHASE_KEY`] | the one-purchase pseudonym | HKDF salt |
-//! | [`PURCHASE_SECRET`] | the secrets of one purchase | HKDF salt |
 //! | [`SALE_SECRET`] | the secret `u` of one sale | HKDF salt |
-//! | [`TAB_CHAIN`] | the first link of a tab's hash chain | HKDF salt |
-//! | [`TAB_KEY`] | the key that signs a tab's vouchers | HKDF salt |
-//! | [`GOOD_KEY`] | the content key of a good's version | HKDF salt |
 //! | [`ROLE_KEY`] | a role's keys under its own seed | HKDF salt |
-//! | [`STORAGE_KEY`] | a role's storage key under its own seed | HKDF salt |
+//! | [`STORAGE_KEY`] | what seals and names a wallet's records, under its storage key | HKDF salt |
 
 /// A domain-separation label. Only the constants of this module exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,23 +59,15 @@ pub const DEVICE: Label = Label("bauta1-device");
 pub const ACCOUNT_KEY: Label = Label("bauta1-account-key");
 /// Seed of the key that a customer uses for one purchase.
 pub const PURCHASE_KEY: Label = Label("bauta1-purchase-key");
-/// Secrets of one purchase: cancel preimage, nonces and salts.
-pub const PURCHASE_SECRET: Label = Label("bauta1-purchase-secret");
 /// The secret of one sale, from the merchant's secret.
 pub const SALE_SECRET: Label = Label("bauta1-sale-secret");
-/// The last preimage of a tab's hash chain, from the merchant's secret.
-pub const TAB_CHAIN: Label = Label("bauta1-tab-chain");
-/// Seed of the key that signs a tab's vouchers, from the wallet's secret.
-pub const TAB_KEY: Label = Label("bauta1-tab-key");
-/// The content key of one version of a good, from the merchant's secret.
-pub const GOOD_KEY: Label = Label("bauta1-good-key");
 /// Seeds of a role's keys, from the role's own seed.
 pub const ROLE_KEY: Label = Label("bauta1-role-key");
-/// The key under which a role's secrets are stored, from the role's own seed.
+/// The keys that seal and name the records of a wallet, from its storage key.
 pub const STORAGE_KEY: Label = Label("bauta1-storage-key");
 
 #[cfg(test)]
-const ALL: [Label; 18] = [
+const ALL: [Label; 14] = [
     SIGNATURE,
     ID,
     COIN_POINT,
@@ -91,11 +79,7 @@ const ALL: [Label; 18] = [
     DEVICE,
     ACCOUNT_KEY,
     PURCHASE_KEY,
-    PURCHASE_SECRET,
     SALE_SECRET,
-    TAB_CHAIN,
-    TAB_KEY,
-    GOOD_KEY,
     ROLE_KEY,
     STORAGE_KEY,
 ];

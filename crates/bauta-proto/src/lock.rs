@@ -15,7 +15,7 @@ use crate::{
     coin::{CoinsError, Input, Output, check_inputs, check_outputs},
     ids::{AccountId, BankId, HashLock, LockTag, PayeeCommitment, PolicyId, RequestId, Serial},
     limits::{CLAIMS_MAX, LOCK_STATUS_MAX, OUTPUTS_MAX, RECEIPT_BYTES_MAX},
-    money::{Amount, Money},
+    money::Money,
     time::{Seconds, Timestamp},
 };
 
@@ -388,14 +388,6 @@ pub struct TaggedLockState {
 #[must_use]
 pub fn opens(preimage: &[u8; 32], hash_lock: &HashLock) -> bool {
     hash::sha256(&[preimage]) == hash_lock.0
-}
-
-/// What inputs give beyond the price: the change to ask for.
-///
-/// # Errors
-/// [`CoinsError::Money`] when the coins do not reach the price.
-pub fn change_due(given: Amount, price: Amount) -> Result<Amount, CoinsError> {
-    Ok(given.minus(price)?)
 }
 
 opaque_debug!(Payer, LockRequest, LockPrivate);

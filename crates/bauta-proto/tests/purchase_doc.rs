@@ -185,7 +185,7 @@ fn the_limits_are_the_code_s() {
 
 #[test]
 fn the_labels_are_the_code_s() {
-    let labels: [(&str, Label); 18] = [
+    let labels: [(&str, Label); 14] = [
         ("SIGNATURE", label::SIGNATURE),
         ("ID", label::ID),
         ("COIN_POINT", label::COIN_POINT),
@@ -197,11 +197,7 @@ fn the_labels_are_the_code_s() {
         ("ACCOUNT_KEY", label::ACCOUNT_KEY),
         ("DEVICE", label::DEVICE),
         ("PURCHASE_KEY", label::PURCHASE_KEY),
-        ("PURCHASE_SECRET", label::PURCHASE_SECRET),
         ("SALE_SECRET", label::SALE_SECRET),
-        ("TAB_CHAIN", label::TAB_CHAIN),
-        ("TAB_KEY", label::TAB_KEY),
-        ("GOOD_KEY", label::GOOD_KEY),
         ("ROLE_KEY", label::ROLE_KEY),
         ("STORAGE_KEY", label::STORAGE_KEY),
     ];

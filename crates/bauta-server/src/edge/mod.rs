@@ -29,7 +29,7 @@ use tokio::time::timeout;
 pub use listen::{
     Bound, EdgeError, HEADER_BYTES_MAX, HEADER_TIMEOUT, SHUTDOWN_TIMEOUT, STALL_TIMEOUT, bind,
 };
-pub use standard::{REQUEST_TIMEOUT, Standard, with_standard_routes};
+pub use standard::{REQUEST_TIMEOUT, Standard};
 
 /// How long the body of a message may take to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);

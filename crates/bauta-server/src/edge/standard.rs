@@ -38,15 +38,6 @@ struct Guard {
     standard: Standard,
 }
 
-/// [`Standard::wrap`] with the default limits.
-pub fn with_standard_routes(
-    router: Router,
-    role_name: &'static str,
-    ready: impl Fn() -> Result<(), &'static str> + Send + Sync + 'static,
-) -> Router {
-    Standard::new(role_name).wrap(router, ready)
-}
-
 impl Standard {
     /// The default limits for the role of this name (`bank`, `archive` ...).
     #[must_use]

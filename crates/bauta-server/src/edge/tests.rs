@@ -50,7 +50,7 @@ impl Served {
     }
 
     async fn standard(router: Router) -> Self {
-        Self::start(&local(), with_standard_routes(router, "test", || Ok(()))).await
+        Self::start(&local(), Standard::new("test").wrap(router, || Ok(()))).await
     }
 
     async fn problem(&self, request: Call) -> Problem {
@@ -320,7 +320,7 @@ async fn shutdown_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn readiness_says_why_not() {
-    let router = with_standard_routes(Router::new(), "test", || Err("no checkpoint yet"));
+    let router = Standard::new("test").wrap(Router::new(), || Err("no checkpoint yet"));
     let served = Served::start(&local(), router).await;
     let request = Call::get(format!("{}/readyz", served.url));
     let problem = served.problem(request).await;

@@ -5,7 +5,7 @@ use bauta_proto::{
     coin::{Authorized, authorize},
     customer::{CheckedLock, OpenedOffer},
     ids::AccountId,
-    lock::{LockReply, LockRequest, Payer, change_due},
+    lock::{LockReply, LockRequest, Payer},
     money::Amount,
     problem::ProblemKind,
     time::{Seconds, Timestamp},
@@ -113,7 +113,7 @@ impl<T: Transport> Wallet<T> {
     ) -> Result<(Authorized<LockRequest>, Vec<CoinSlot>)> {
         let price = opened.offer().price;
         let given = Amount::sum(coins.iter().map(|coin| coin.remaining))?;
-        let due = change_due(given, price.amount).map_err(|_| WalletError::Amount)?;
+        let due = given.minus(price.amount).map_err(|_| WalletError::Amount)?;
         let (outputs, slots) = if due.is_zero() {
             (Vec::new(), Vec::new())
         } else {
