@@ -1,8 +1,9 @@
-//! The outside world behind the protocol's seams: the system's clock, its randomness and HTTP.
+//! The outside world behind the protocol's seams: the system's clock, its randomness, its threads and HTTP.
 
 mod clock;
 mod http;
 mod random;
+pub mod threads;
 
 pub use clock::SystemClock;
 pub use http::{HttpBody, HttpOptions, HttpTransport, OptionsError};

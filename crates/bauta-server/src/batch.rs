@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use bauta_io::threads::{self, Latency};
 use bauta_proto::problem::{Problem, ProblemKind};
 use bauta_store::StoreError;
 use prometheus_client::{
@@ -17,16 +18,22 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
 
 /// Requests that wait for the writer at most; beyond it, callers are told to come again.
 const QUEUE_MAX: usize = 8_192;
 
 /// A handle to the writer's queue; clones lead to the same writer.
 pub struct Writer<C, R> {
-    queue: mpsc::Sender<(C, oneshot::Sender<Result<R, WriteError>>)>,
+    queue: mpsc::Sender<Waiting<C, R>>,
     waiting: Gauge,
 }
+
+/// A command, and who waits for its result.
+type Waiting<C, R> = (C, oneshot::Sender<Result<R, WriteError>>);
 
 impl<C, R> Clone for Writer<C, R> {
     fn clone(&self) -> Self {
@@ -87,15 +94,21 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
         let (queue, mut commands) = mpsc::channel(QUEUE_MAX);
         let metrics = WriterMetrics::of(name);
         let waiting = metrics.waiting.clone();
+        let mut write = move |gathered: &mut Vec<Waiting<C, R>>| {
+            let (commands, callers): (Vec<C>, Vec<oneshot::Sender<_>>) = gathered.drain(..).unzip();
+            let results = metrics.observe(callers.len(), || {
+                catch_unwind(AssertUnwindSafe(|| apply(commands)))
+            });
+            answer(callers, outcome(results, name));
+        };
+        if let Some(latency) = threads::simulated() {
+            tokio::spawn(write_simulated(commands, batch_max, write, latency));
+            return Self { queue, waiting };
+        }
         let work = move || {
             let mut gathered = Vec::with_capacity(batch_max);
             while commands.blocking_recv_many(&mut gathered, batch_max) > 0 {
-                let (commands, callers): (Vec<C>, Vec<oneshot::Sender<_>>) =
-                    gathered.drain(..).unzip();
-                let results = metrics.observe(callers.len(), || {
-                    catch_unwind(AssertUnwindSafe(|| apply(commands)))
-                });
-                answer(callers, outcome(results, name));
+                write(&mut gathered);
             }
         };
         std::thread::Builder::new()
@@ -120,6 +133,26 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
             }
         })?;
         answer.await.map_err(|_| WriteError::Stopped)?
+    }
+}
+
+/// The writer of a simulated world: a task, whose batches gather while virtual time passes.
+async fn write_simulated<W>(
+    mut commands: mpsc::Receiver<W>,
+    batch_max: usize,
+    mut write: impl FnMut(&mut Vec<W>),
+    latency: Latency,
+) {
+    let mut gathered = Vec::new();
+    while let Some(first) = commands.recv().await {
+        gathered.push(first);
+        sleep(latency()).await;
+        while gathered.len() < batch_max
+            && let Ok(next) = commands.try_recv()
+        {
+            gathered.push(next);
+        }
+        write(&mut gathered);
     }
 }
 

@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
+use bauta_io::threads;
 use bauta_proto::time::Clock;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::sleep};
 
 /// What a role takes from outside: the time, and the way to other roles. The simulator brings its own.
 pub struct World<T> {
@@ -50,6 +51,10 @@ pub async fn check_points<R: Send + 'static>(
 /// # Panics
 /// Panics if `compute` does; the pool goes on.
 pub async fn compute<R: Send + 'static>(compute: impl FnOnce() -> R + Send + 'static) -> R {
+    if let Some(latency) = threads::simulated() {
+        sleep(latency()).await;
+        return compute();
+    }
     let (sender, result) = oneshot::channel();
     rayon::spawn(move || {
         if sender.is_closed() {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bauta_crypto::hash::ContentHasher;
+use bauta_io::threads::{blocking, consume};
 use bauta_proto::{
     ids::CiphertextRoot,
     problem::Problem,
@@ -15,7 +16,8 @@ use bauta_proto::{
         collect, merchant, refusal,
     },
 };
-use tokio::{sync::mpsc, task};
+use futures_util::future::join;
+use tokio::sync::mpsc;
 
 use crate::error::{Result, WalletError};
 
@@ -59,8 +61,7 @@ impl Download<'_> {
     /// What is there already, hashed.
     async fn open_part(&self) -> Result<Part> {
         let path = self.path.to_owned();
-        let opened = task::spawn_blocking(move || Part::open(&path)).await;
-        Ok(opened.map_err(io::Error::other)??)
+        Ok(blocking(move || Part::open(&path)).await??)
     }
 
     async fn ask<T: Transport>(&self, transport: &T, from: u64) -> Result<Response<T::Body>> {
@@ -91,20 +92,14 @@ impl Download<'_> {
     async fn receive(
         &self,
         body: &mut impl Body,
-        mut part: Part,
+        part: Part,
         progress: &mut (impl FnMut(u64) + Send),
     ) -> Result<Part> {
-        let (queue, mut pieces) = mpsc::channel::<Vec<u8>>(PIECES_QUEUED);
-        let mut received = part.length;
-        let writer = task::spawn_blocking(move || -> io::Result<Part> {
-            while let Some(piece) = pieces.blocking_recv() {
-                part.append(&piece)?;
-            }
-            Ok(part)
-        });
-        let came = self.forward(body, &queue, &mut received, progress).await;
-        drop(queue);
-        let part = writer.await.map_err(io::Error::other)??;
+        let (queue, pieces) = mpsc::channel(PIECES_QUEUED);
+        let came = self.forward(body, queue, part.length, progress);
+        let written = consume(part, pieces, |part, piece: Vec<u8>| part.append(&piece));
+        let (came, written) = join(came, written).await;
+        let part = written?;
         came.map_err(WalletError::Shop)?;
         Ok(part)
     }
@@ -112,23 +107,23 @@ impl Download<'_> {
     async fn forward(
         &self,
         body: &mut impl Body,
-        queue: &mpsc::Sender<Vec<u8>>,
-        received: &mut u64,
+        queue: mpsc::Sender<Vec<u8>>,
+        mut received: u64,
         progress: &mut (impl FnMut(u64) + Send),
     ) -> std::result::Result<(), CallError> {
         let mut gathered = Vec::with_capacity(PIECE_BYTES);
         let result = loop {
             match body.chunk().await {
                 Ok(Some(chunk)) => {
-                    *received += chunk.len() as u64;
+                    received += chunk.len() as u64;
                     gathered.extend_from_slice(&chunk);
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.into()),
             }
-            progress(*received);
+            progress(received);
             // Too much: the hash will show it, there is no need to read on.
-            if *received > self.length {
+            if received > self.length {
                 break Ok(());
             }
             if gathered.len() >= PIECE_BYTES {

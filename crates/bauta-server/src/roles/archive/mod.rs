@@ -26,6 +26,7 @@ use bauta_crypto::{
     note::{self, CosignerSigner, LogSigner, NoteError, Vkey},
     sign::SigningKey,
 };
+use bauta_io::threads::blocking;
 use bauta_proto::{
     codec::{Message, Signed},
     commit::Promise,
@@ -42,7 +43,7 @@ use bauta_store::{
     StoreError,
     archive::{Appended, ArchiveReader, ArchiveStore, NewLeaf, SignedCheckpoint},
 };
-use tokio::{sync::watch, task::spawn_blocking, time::MissedTickBehavior};
+use tokio::{sync::watch, time::MissedTickBehavior};
 
 use self::{
     folder::PublicFolder,
@@ -191,7 +192,7 @@ impl Archive {
                 _tick = ticks.tick() => false,
             };
             let archive = Arc::clone(&self);
-            let published = spawn_blocking(move || archive.publish_once()).await;
+            let published = blocking(move || archive.publish_once()).await;
             if let Ok(Err(error)) = published {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -278,7 +279,7 @@ impl Archive {
             let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
             reader.find(&leaf)
         };
-        match spawn_blocking(find).await {
+        match blocking(find).await {
             Ok(found) => found.map_err(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "a lookup failed");
                 store_problem(&error)

@@ -1,8 +1,9 @@
 //! What the shop does by itself: finishes sales, collects receipts, claims its money, forgets lapsed offers. Each step can
 //! be called alone, and repeated at any time.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
+use bauta_io::threads::blocking;
 use bauta_proto::{
     decision::{Age, age},
     ids::BankId,
@@ -22,7 +23,7 @@ use bauta_store::{
 };
 use futures_util::{StreamExt, future::join_all, stream};
 use std::sync::atomic::Ordering;
-use tokio::{sync::watch, task::spawn_blocking, time::MissedTickBehavior};
+use tokio::{sync::watch, time::MissedTickBehavior};
 
 use super::{Merchant, locked, sale::doubled};
 use crate::work::compute;
@@ -165,7 +166,7 @@ impl<T: Transport + 'static> Merchant<T> {
     /// # Errors
     /// [`JobError`]; banks that do answer are not kept waiting by one that does not.
     pub async fn claim(self: &Arc<Self>) -> Result<usize, JobError> {
-        let mut by_bank: HashMap<BankId, Vec<Order>> = HashMap::new();
+        let mut by_bank: BTreeMap<BankId, Vec<Order>> = BTreeMap::new();
         for order in self.claimable().await? {
             let bank = order.offer.body.bank;
             by_bank.entry(bank).or_default().push(order);
@@ -186,7 +187,7 @@ impl<T: Transport + 'static> Merchant<T> {
         loop {
             let (store, now) = (Arc::clone(&self.store), self.now());
             let prune = move || locked(&store).prune(now, PRUNE_MAX);
-            let some = spawn_blocking(prune).await;
+            let some = blocking(prune).await;
             let some = some.map_err(|_| JobError::Stopping)??;
             pruned += some;
             if some < PRUNE_MAX {

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bauta_crypto::merkle;
+use bauta_io::threads::blocking;
 use bauta_proto::problem::{Problem, ProblemKind};
 
 use crate::{
@@ -51,7 +52,7 @@ async fn file(
     caching: &'static str,
 ) -> Result<Response, Refusal> {
     let (folder, name) = (Arc::clone(&archive.folder), name.to_owned());
-    let read = tokio::task::spawn_blocking(move || folder.read(&name)).await;
+    let read = blocking(move || folder.read(&name)).await;
     match read {
         Ok(Ok(Some(bytes))) => {
             let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, caching)];

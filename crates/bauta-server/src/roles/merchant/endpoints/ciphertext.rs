@@ -2,7 +2,12 @@
 //!
 //! A ciphertext is named by its own BLAKE3 root: it never changes, and its entity tag is the root.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
@@ -16,23 +21,20 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use bauta_io::threads::blocking;
 use bauta_proto::{
     ids::CiphertextRoot,
     problem::{Problem, ProblemKind},
     transport::Transport,
 };
-use futures_util::StreamExt;
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt, AsyncSeekExt, SeekFrom},
-    sync::OwnedSemaphorePermit,
-};
-use tokio_util::io::ReaderStream;
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{super::Merchant, catalogue::known_goods};
 use crate::{edge::Refusal, roles::merchant::goods::ciphertext_path};
 
-/// What is read from the disk at once; with the file's own buffer all that a download keeps in memory.
+/// What is read from the disk at once; all that a download keeps in memory.
 const CHUNK_BYTES: usize = 1024 * 1024;
 /// The same for downloads that find no place among those in large chunks: thousands of callers who hardly read must not fill the memory.
 const SMALL_CHUNK_BYTES: usize = 16 * 1024;
@@ -114,25 +116,52 @@ async fn part_of_file(
     (first, count): (u64, u64),
     large: Option<OwnedSemaphorePermit>,
 ) -> io::Result<Body> {
-    let mut file = File::open(path).await?;
-    if file.metadata().await?.len() != length {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the file does not have the length of the ciphertext",
-        ));
-    }
-    let chunk_bytes = match large {
-        Some(_) => CHUNK_BYTES,
-        None => SMALL_CHUNK_BYTES,
-    };
-    file.set_max_buf_size(chunk_bytes);
-    file.seek(SeekFrom::Start(first)).await?;
-    let stream = ReaderStream::with_capacity(file.take(count), chunk_bytes);
-    let stream = stream.map(move |chunk| {
-        let _held_as_long_as_the_body = &large;
-        chunk
+    let part = blocking(move || Part::open((path, length), (first, count), large)).await??;
+    let chunks = stream::try_unfold(part, async |mut part: Part| {
+        blocking(move || part.chunk().map(|chunk| chunk.map(|chunk| (chunk, part)))).await?
     });
-    Ok(Body::from_stream(stream))
+    Ok(Body::from_stream(chunks))
+}
+
+/// What is left to send of a file.
+struct Part {
+    file: io::Take<File>,
+    /// Held for as long as the body is sent.
+    large: Option<OwnedSemaphorePermit>,
+}
+
+impl Part {
+    fn open(
+        (path, length): (PathBuf, u64),
+        (first, count): (u64, u64),
+        large: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        if file.metadata()?.len() != length {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file does not have the length of the ciphertext",
+            ));
+        }
+        file.seek(SeekFrom::Start(first))?;
+        let file = file.take(count);
+        Ok(Self { file, large })
+    }
+
+    /// The next piece, none at the end.
+    fn chunk(&mut self) -> io::Result<Option<Bytes>> {
+        let bytes_max = match self.large {
+            Some(_) => CHUNK_BYTES,
+            None => SMALL_CHUNK_BYTES,
+        };
+        let mut chunk = Vec::with_capacity(
+            bytes_max.min(usize::try_from(self.file.limit()).unwrap_or(bytes_max)),
+        );
+        (&mut self.file)
+            .take(bytes_max as u64)
+            .read_to_end(&mut chunk)?;
+        Ok((!chunk.is_empty()).then(|| chunk.into()))
+    }
 }
 
 /// The range that the headers ask for. One that is not understood, several at once, and one of another version are
