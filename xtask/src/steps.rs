@@ -156,6 +156,7 @@ impl Step {
             Self::Vectors => cargo(&[
                 "test",
                 "--package=bauta-proto",
+                "--lib",
                 "--test=messages",
                 "--package=bauta-crypto",
                 "--test=goods",

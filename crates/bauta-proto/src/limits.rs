@@ -26,6 +26,11 @@ pub const TEXT_BYTES_MAX: usize = 16_384;
 pub const NAME_BYTES_MAX: usize = 255;
 /// Longest text of a log policy, in bytes.
 pub const POLICY_BYTES_MAX: usize = 65_536;
+/// Longest request to a witness, in bytes: 63 hashes and a checkpoint with 16 signatures of the longest kind (5 kB each, as
+/// C2SP signed-note expects of post-quantum ones) fit.
+pub const ADD_CHECKPOINT_BYTES_MAX: usize = 131_072;
+/// Longest answer of a witness that is read, in bytes.
+pub const COSIGNATURES_BYTES_MAX: usize = 65_536;
 /// Longest receipt (a tlog-proof), in bytes: 63 hashes and 64 signature lines fit.
 pub const RECEIPT_BYTES_MAX: usize = 32_768;
 /// Farthest expiry of a lock from now.

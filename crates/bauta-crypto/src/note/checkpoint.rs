@@ -37,6 +37,21 @@ impl Checkpoint {
         }
         Ok(checkpoint)
     }
+
+    /// Reads a text with or without lines of extension after the three that [`Self::text`] prints. Those lines are not
+    /// kept: they mean nothing to whoever vouches for the tree alone.
+    ///
+    /// # Errors
+    /// [`NoteError::MalformedCheckpoint`]: the three lines are not canonical, or an extension line is empty.
+    pub fn parse_extended(text: &str) -> Result<Self, NoteError> {
+        let checkpoint = read(text).ok_or(NoteError::MalformedCheckpoint)?;
+        let extension = text.strip_prefix(&checkpoint.text());
+        let is_line = |line: &str| line.len() > 1 && line.ends_with('\n');
+        match extension {
+            Some(lines) if lines.split_inclusive('\n').all(is_line) => Ok(checkpoint),
+            _ => Err(NoteError::MalformedCheckpoint),
+        }
+    }
 }
 
 fn read(text: &str) -> Option<Checkpoint> {

@@ -6,9 +6,11 @@
 
 mod checkpoint;
 mod vkey;
+mod witness;
 
 pub use checkpoint::Checkpoint;
 pub use vkey::{Vkey, VkeyKind};
+pub use witness::open_foreign_checkpoint;
 
 use crate::sign::{Signature, SignatureError, SigningKey};
 use signed_note::{Note, Signature as Line};
@@ -31,14 +33,17 @@ pub enum NoteError {
     /// The key given for the log is a cosigner's.
     #[error("the key is not a log's")]
     NotALogKey,
+    /// The key given for the cosigner is a log's.
+    #[error("the key is not a cosigner's")]
+    NotACosignerKey,
     /// The checkpoint's origin is not the name of the log's key.
     #[error("the checkpoint is of another log")]
     OtherOrigin,
-    /// The note has no signature of the log.
-    #[error("the checkpoint is not signed by the log")]
+    /// The note has no signature of the key that was asked for.
+    #[error("the checkpoint is not signed by the key that was asked for")]
     Unsigned,
-    /// The note's signature of the log does not verify.
-    #[error("the log's signature does not verify")]
+    /// The signature of the key that was asked for does not verify.
+    #[error("the signature does not verify")]
     InvalidSignature,
     /// A cosignature's time is beyond 2^63 - 1 seconds.
     #[error("not a time of a cosignature")]
@@ -128,13 +133,9 @@ pub fn sign_checkpoint(checkpoint: &Checkpoint, log: &LogSigner) -> Result<Strin
 pub fn cosign(note: &str, cosigner: &CosignerSigner, time_s: u64) -> Result<String, NoteError> {
     let mut note = OpenedNote::parse(note)?;
     Checkpoint::parse(&note.text)?;
-    if i64::try_from(time_s).is_err() {
-        return Err(NoteError::InvalidTime);
-    }
-    let signature = cosigner.key.sign_plain(&cosigned(time_s, &note.text));
-    let timestamped = [time_s.to_be_bytes().as_slice(), &signature.0].concat();
+    let line = witness::cosignature_line(&note.text, cosigner, time_s)?;
     note.lines.retain(|line| !is_of(line, &cosigner.vkey));
-    note.lines.push(line(&cosigner.vkey, timestamped)?);
+    note.lines.push(line);
     note.print()
 }
 
@@ -167,7 +168,25 @@ impl OpenedNote {
         &self.text
     }
 
-    fn print(&self) -> Result<String, NoteError> {
+    /// The note with the signatures of one key only.
+    ///
+    /// # Errors
+    /// [`NoteError::Unsigned`] if there is none.
+    pub fn only(&self, signer: &Vkey) -> Result<String, NoteError> {
+        let lines = self.lines.iter().filter(|line| is_of(line, signer));
+        let lines: Vec<_> = lines.take(1).cloned().collect();
+        if lines.is_empty() {
+            return Err(NoteError::Unsigned);
+        }
+        let text = self.text.clone();
+        Self { text, lines }.print()
+    }
+
+    /// The note with all its signatures.
+    ///
+    /// # Errors
+    /// [`NoteError::MalformedNote`] if it has outgrown what a note may be.
+    pub fn print(&self) -> Result<String, NoteError> {
         let note =
             Note::new(self.text.as_bytes(), &self.lines).map_err(|_| NoteError::MalformedNote)?;
         String::from_utf8(note.to_bytes()).map_err(|_| NoteError::MalformedNote)
@@ -196,13 +215,21 @@ pub struct OpenedCheckpoint {
 /// # Errors
 /// [`NoteError`]: the form is not kept, the checkpoint is another log's, or the log's signature is missing or wrong.
 pub fn open_checkpoint(note: &str, log: &Vkey) -> Result<OpenedCheckpoint, NoteError> {
+    open_with(note, log, Checkpoint::parse)
+}
+
+fn open_with(
+    note: &str,
+    log: &Vkey,
+    parse: fn(&str) -> Result<Checkpoint, NoteError>,
+) -> Result<OpenedCheckpoint, NoteError> {
     if log.kind != VkeyKind::Log {
         return Err(NoteError::NotALogKey);
     }
     let note = OpenedNote::parse(note)?;
     let signature = note.signature_of(log).ok_or(NoteError::Unsigned)?;
     verify(log, note.text.as_bytes(), signature).map_err(|_| NoteError::InvalidSignature)?;
-    let checkpoint = Checkpoint::parse(&note.text)?;
+    let checkpoint = parse(&note.text)?;
     if checkpoint.origin != log.name {
         return Err(NoteError::OtherOrigin);
     }
@@ -215,12 +242,18 @@ impl OpenedCheckpoint {
         if cosigner.kind != VkeyKind::Cosigner {
             return None;
         }
-        let (time, signature) = self.note.signature_of(cosigner)?.split_first_chunk()?;
-        let time_s = u64::from_be_bytes(*time);
-        i64::try_from(time_s).ok()?;
-        verify(cosigner, &cosigned(time_s, &self.note.text), signature).ok()?;
-        Some(time_s)
+        let signature = self.note.signature_of(cosigner)?;
+        cosignature_time(signature, &self.note.text, cosigner)
     }
+}
+
+/// The time of a cosignature over this text, if it holds.
+fn cosignature_time(timestamped: &[u8], text: &str, cosigner: &Vkey) -> Option<u64> {
+    let (time, signature) = timestamped.split_first_chunk()?;
+    let time_s = u64::from_be_bytes(*time);
+    i64::try_from(time_s).ok()?;
+    verify(cosigner, &cosigned(time_s, text), signature).ok()?;
+    Some(time_s)
 }
 
 /// What a cosigner signs (tlog-cosignature, Ed25519).

@@ -306,6 +306,59 @@ fn only_a_checkpoint_is_cosigned() {
 }
 
 #[test]
+fn a_cosigner_takes_a_standard_log_s_extension_lines_and_vouches_for_the_whole_text() {
+    let text = format!("{}an extension\nanother\n", checkpoint(7).text());
+    let signature = signer(1).sign_plain(text.as_bytes());
+    let lines = vec![line(log().vkey(), signature.0.to_vec()).expect("a name")];
+    let note = OpenedNote { text, lines }.print().expect("a note");
+    let strict = open_checkpoint(&note, log().vkey()).err();
+    assert_eq!(strict, Some(NoteError::MalformedCheckpoint));
+    let mut opened = open_foreign_checkpoint(&note, log().vkey()).expect("opens");
+    assert_eq!(opened.checkpoint, checkpoint(7));
+    let witness = cosigner("witness.example/1", 2);
+    let answer = opened.cosignature(&witness, 100).expect("cosigned");
+    assert_eq!(opened.add_cosignature(&answer, witness.vkey()), Ok(100));
+    assert_eq!(opened.cosignature_time(witness.vkey()), Some(100));
+    for text in ["", "x", "\n", "x\n\n", "x\n\ny\n"] {
+        let extended = format!("{}{text}", checkpoint(7).text());
+        let parsed = Checkpoint::parse_extended(&extended);
+        assert_eq!(parsed.is_ok(), text.is_empty(), "{text:?}");
+    }
+}
+
+#[test]
+fn of_what_a_witness_answers_only_its_own_valid_cosignature_is_taken() {
+    let (witness, other) = (
+        cosigner("witness.example/1", 2),
+        cosigner("witness.example/2", 3),
+    );
+    let open = |size| {
+        let note = sign_checkpoint(&checkpoint(size), &log()).expect("signed");
+        open_checkpoint(&note, log().vkey()).expect("opens")
+    };
+    let answer = |size, by: &CosignerSigner| open(size).cosignature(by, 100).expect("cosigned");
+    let added = |lines: &str| {
+        let mut opened = open(1);
+        let before = opened.note.print();
+        let added = opened.add_cosignature(lines, witness.vkey());
+        assert!(added.is_ok() || opened.note.print() == before);
+        added
+    };
+    let both = answer(1, &other) + &answer(1, &witness);
+    assert_eq!(added(&both), Ok(100));
+    assert_eq!(added(&answer(1, &other)), Err(NoteError::Unsigned));
+    assert_eq!(
+        added(&answer(2, &witness)),
+        Err(NoteError::InvalidSignature)
+    );
+    assert_eq!(added(""), Err(NoteError::MalformedNote));
+    let with_text = format!("more text\n\n{}", answer(1, &witness));
+    assert_eq!(added(&with_text), Err(NoteError::MalformedNote));
+    let as_log = open(1).add_cosignature(&answer(1, &witness), log().vkey());
+    assert_eq!(as_log, Err(NoteError::NotACosignerKey));
+}
+
+#[test]
 fn debug_shows_no_key() {
     assert_eq!(
         format!("{:?} {:?}", log(), log().vkey()),

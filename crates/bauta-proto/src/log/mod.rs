@@ -1,10 +1,11 @@
-//! What the log says and how anybody verifies it: leaves, receipts, the policy of trusted logs and witnesses, and the
-//! reader of a log's files.
+//! What the log says and how anybody verifies it: leaves, receipts, the policy of trusted logs and witnesses, the
+//! protocol between log and witnesses, and the reader of a log's files.
 
 pub mod leaf;
 pub mod policy;
 pub mod reader;
 pub mod receipt;
+pub mod witness;
 
 #[cfg(test)]
 pub(crate) mod test_log;
