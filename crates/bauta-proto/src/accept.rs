@@ -4,9 +4,9 @@ use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 use crate::{
     codec::{Signed, message},
-    commit::Promise,
     ids::{LockTag, Txid},
     lock::Lock,
+    submission::Promise,
 };
 
 /// "I have the ciphertext of this offer, intact, and this lock pays for it"; signed by the purchase's pseudonym.
@@ -29,7 +29,7 @@ pub struct AcceptRequest {
     /// The acceptance under the pseudonym's signature.
     pub accept: Signed<Accept>,
 }
-message!(AcceptRequest, "accept-request", 512);
+message!(AcceptRequest, "accept-request", 640);
 
 /// The merchant's answer: the secret that paid is the secret that opens.
 #[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
@@ -38,10 +38,11 @@ pub struct Delivery {
     pub txid: Txid,
     /// u. Anybody can check it against the offer's hash.
     pub preimage: [u8; 32],
-    /// The log's promise, unless the preimage went to the bank instead.
-    pub promise: Option<Signed<Promise>>,
+    /// The promises of the logs that took the preimage, at most [`LOGS_MAX`](crate::limits::LOGS_MAX); none if it went to the
+    /// bank instead.
+    pub promises: Vec<Signed<Promise>>,
 }
-message!(Delivery, "delivery", 512);
+message!(Delivery, "delivery", 2_048);
 
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -76,11 +76,11 @@ pub enum MessageType {
     AcceptRequest = 53,
     /// [`crate::accept::Delivery`]
     Delivery = 54,
-    /// [`crate::commit::Commit`]
-    Commit = 64,
-    /// [`crate::commit::Promise`]
+    /// [`crate::submission::Submission`]
+    Submission = 64,
+    /// [`crate::submission::Promise`]
     Promise = 65,
-    /// [`crate::commit::Record`]
+    /// [`crate::submission::Record`]
     Record = 66,
     /// [`crate::log::policy::Policy`]
     Policy = 67,

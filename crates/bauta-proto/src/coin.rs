@@ -81,7 +81,7 @@ impl Keyset {
 pub struct PublishedKeyset {
     /// The record under the bank's signature.
     pub keyset: Signed<Keyset>,
-    /// The tlog-proof of its [`Record`](crate::commit::Record) leaf, as text.
+    /// The tlog-proof of its [`Record`](crate::submission::Record) leaf, as text.
     pub receipt: Vec<u8>,
 }
 

@@ -8,7 +8,7 @@ use crate::{
     accept::{Accept, AcceptRequest},
     codec::Message,
     coin::Output,
-    ids::Txid,
+    ids::{HashLock, Txid},
     lock::{Lock, LockRequest, Payer, opens},
     money::Money,
     offer::{Offer, OrderReply, OrderRequest, Terms},
@@ -138,10 +138,13 @@ impl OpenedOffer {
     }
 
     /// What to ask of the bank.
+    ///
+    /// `cancel_hash` is the hash of a secret that only the customer knows; mode FAST leaves it out.
     #[must_use]
     pub fn lock_request(
         &self,
         expiry: Timestamp,
+        cancel_hash: HashLock,
         payer: Payer,
         change: Vec<Output>,
     ) -> LockRequest {
@@ -153,6 +156,7 @@ impl OpenedOffer {
             payee: offer.payee,
             log_policy: offer.log_policy,
             expiry,
+            mode: offer.mode.lock_mode(cancel_hash),
             dispute_window: offer.dispute_window,
             payer,
             change,
@@ -196,6 +200,7 @@ fn answers(offer: &Offer, order: &OrderRequest) -> bool {
         && offer.nonce == order.nonce
         && offer.bank == order.bank
         && offer.log_policy == order.log_policy
+        && offer.mode.mode() == order.mode
 }
 
 /// A lock that was checked against the request: the bank holds just what was asked, on just those conditions.
@@ -226,6 +231,7 @@ impl CheckedLock {
             ("bank", public.bank == request.bank),
             ("hash", public.hash_lock == request.hash_lock),
             ("expiry", public.expiry == request.expiry),
+            ("mode", public.mode == request.mode),
             ("log policy", public.log_policy == request.log_policy),
             ("amount", private.amount == request.amount),
             ("payee", private.payee == request.payee),

@@ -6,7 +6,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`ids`], [`money`], [`time`], [`limits`], [`codec`] | the vocabulary |
-//! | [`coin`], [`account`], [`lock`], [`offer`], [`accept`], [`commit`] | the messages, one family a file |
+//! | [`coin`], [`account`], [`lock`], [`offer`], [`accept`], [`submission`] | the messages, one family a file |
 //! | [`log`], [`decision`] | what the log says, how it is verified, and what follows from it |
 //! | [`customer`], [`merchant`] | each side's checks, step by step |
 //! | [`transport`], [`problem`], [`catalogue`] | the seam to the network, refusals, what a shop shows |
@@ -16,7 +16,6 @@ pub mod account;
 pub mod catalogue;
 pub mod codec;
 pub mod coin;
-pub mod commit;
 pub mod customer;
 pub mod decision;
 pub mod ids;
@@ -27,5 +26,6 @@ pub mod merchant;
 pub mod money;
 pub mod offer;
 pub mod problem;
+pub mod submission;
 pub mod time;
 pub mod transport;

@@ -16,6 +16,10 @@ pub const RESTORE_OUTPUTS_MAX: usize = 200;
 pub const SEQUENCE_MAX: u32 = 1 << 20;
 /// Claims in one request.
 pub const CLAIMS_MAX: usize = 256;
+/// Proofs of leaves in one claim: two for each log of a policy.
+pub const LEAF_PROOFS_MAX: usize = 2 * LOGS_MAX;
+/// Logs of a policy that take the leaves of one lock.
+pub const LOGS_MAX: usize = 8;
 /// Locks asked about in one request.
 pub const LOCK_STATUS_MAX: usize = 256;
 /// Entries in one page of an account's statement.
@@ -33,6 +37,10 @@ pub const ADD_CHECKPOINT_BYTES_MAX: usize = 131_072;
 pub const COSIGNATURES_BYTES_MAX: usize = 65_536;
 /// Longest receipt (a tlog-proof), in bytes: 63 hashes and 64 signature lines fit.
 pub const RECEIPT_BYTES_MAX: usize = 32_768;
+/// Shortest time that a payee has between preparing and committing.
+pub const REVEAL_WINDOW_MIN: Seconds = Seconds(5);
+/// Longest time that a payee has between preparing and committing.
+pub const REVEAL_WINDOW_MAX: Seconds = Seconds::days(7);
 /// Farthest expiry of a lock from now.
 pub const LOCK_SPAN_MAX: Seconds = Seconds::days(90);
 /// Nearest expiry of a lock from now that a bank agrees to.

@@ -15,6 +15,7 @@ use crate::{
     coin::{CoinsError, Input, Output, check_inputs, check_outputs},
     ids::{AccountId, BankId, HashLock, LockTag, PayeeCommitment, PolicyId, RequestId, Serial},
     limits::{CLAIMS_MAX, LOCK_STATUS_MAX, OUTPUTS_MAX, RECEIPT_BYTES_MAX},
+    log::leaf::{Deed, Leaf},
     money::Money,
     time::{Seconds, Timestamp},
 };
@@ -38,6 +39,26 @@ pub enum Payer {
     },
 }
 
+/// How a lock is decided, with the hashes that its mode needs. The rule itself is in [`crate::decision`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[repr(u8)]
+pub enum LockMode {
+    /// Figure 4: one commit by the expiry decides.
+    #[tls_codec(discriminant = 1)]
+    Fast,
+    /// Figure 3: the payee prepares by the expiry and then commits within the window; until it has prepared, the payer can
+    /// cancel.
+    #[tls_codec(discriminant = 2)]
+    Safe {
+        /// hp: its preimage, which the payee has, prepares.
+        prepare_hash: HashLock,
+        /// hv: its preimage, which the payer has, cancels.
+        cancel_hash: HashLock,
+        /// For how long after the expiry a prepared lock can be committed.
+        reveal_window: Seconds,
+    },
+}
+
 /// P2: what the payer asks of the bank. Nothing in it names the merchant, the good or the purchase.
 #[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct LockRequest {
@@ -53,6 +74,8 @@ pub struct LockRequest {
     pub log_policy: PolicyId,
     /// E: the preimage must be in the log by now, or the money returns.
     pub expiry: Timestamp,
+    /// How the lock is decided.
+    pub mode: LockMode,
     /// For how long after the expiry the payment can be disputed.
     pub dispute_window: Seconds,
     /// Who pays.
@@ -138,14 +161,61 @@ pub struct LockPublic {
     pub expiry: Timestamp,
     /// The logs and witnesses whose word decides.
     pub log_policy: PolicyId,
+    /// How it is decided.
+    pub mode: LockMode,
 }
-message!(LockPublic, "lock-public", 120);
+message!(LockPublic, "lock-public", 189);
 
 impl LockPublic {
     /// The lock's name in public.
     #[must_use]
     pub fn lock_tag(&self) -> LockTag {
         LockTag(self.id())
+    }
+
+    /// The moment by which the payee must have committed: the expiry, in mode SAFE the end of the reveal window.
+    #[must_use]
+    pub const fn commit_until(&self) -> Timestamp {
+        match self.mode {
+            LockMode::Fast => self.expiry,
+            LockMode::Safe { reveal_window, .. } => self.expiry.plus(reveal_window),
+        }
+    }
+
+    /// The moment until which a log takes leaves for this deed.
+    #[must_use]
+    pub const fn taken_until(&self, deed: Deed) -> Timestamp {
+        match deed {
+            Deed::Commit => self.commit_until(),
+            Deed::Prepare | Deed::Cancel => self.expiry,
+        }
+    }
+
+    /// The hash whose preimage does it, if the lock's mode knows the deed.
+    #[must_use]
+    pub const fn hash_of(&self, deed: Deed) -> Option<HashLock> {
+        match (deed, self.mode) {
+            (Deed::Commit, _) => Some(self.hash_lock),
+            (Deed::Prepare, LockMode::Safe { prepare_hash, .. }) => Some(prepare_hash),
+            (Deed::Cancel, LockMode::Safe { cancel_hash, .. }) => Some(cancel_hash),
+            (Deed::Prepare | Deed::Cancel, LockMode::Fast) => None,
+        }
+    }
+
+    /// The leaf with which `preimage` does `deed` to this lock.
+    #[must_use]
+    pub fn leaf(&self, deed: Deed, preimage: [u8; 32]) -> Leaf {
+        Leaf::of_lock(deed, self.lock_tag(), self.expiry, preimage)
+    }
+
+    /// What the leaf does to this lock: nothing unless lock, expiry and preimage are the lock's own.
+    #[must_use]
+    pub fn deed_of(&self, leaf: &Leaf) -> Option<Deed> {
+        let (lock_tag, deed) = leaf.about_lock()?;
+        let is_its = self.expiry == leaf.expiry
+            && opens(&leaf.value, &self.hash_of(deed)?)
+            && lock_tag == self.lock_tag();
+        is_its.then_some(deed)
     }
 }
 
@@ -175,7 +245,7 @@ pub struct Lock {
     /// The bank's signature over [`lock_statement`].
     pub signature: Signature,
 }
-message!(Lock, "lock", 259);
+message!(Lock, "lock", 328);
 
 /// What a bank signs: the ids of both halves, so that the log can check the signature without seeing the private one.
 #[must_use]
@@ -221,7 +291,7 @@ pub struct LockReply {
     /// Blind signatures for the change, in the order asked.
     pub change: Vec<BlindSignature>,
 }
-message!(LockReply, "lock-reply", 263 + 48 * OUTPUTS_MAX);
+message!(LockReply, "lock-reply", 332 + 48 * OUTPUTS_MAX);
 
 /// The preimage brought to the bank itself before the expiry, when the log is out of reach.
 #[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
@@ -256,8 +326,9 @@ pub struct Claim {
     pub lock_tag: LockTag,
     /// Opens the commitment; the account in it is credited.
     pub payee: PayeeOpening,
-    /// The proof of the commit, when the bank may not have read the log in time.
-    pub commit: Option<CommitProof>,
+    /// Proofs that leaves stood in logs in time, when the bank may not have read them so; at most
+    /// [`LEAF_PROOFS_MAX`].
+    pub proofs: Vec<LeafProof>,
 }
 
 impl std::fmt::Debug for Claim {
@@ -266,18 +337,20 @@ impl std::fmt::Debug for Claim {
     }
 }
 
-/// What shows a lock's commit to whoever has not read the log.
+/// What shows to whoever has not read the log that a leaf about a lock stood in it.
 #[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
-pub struct CommitProof {
-    /// u, which stands in the commit leaf.
+pub struct LeafProof {
+    /// What the leaf does: prepare or commit.
+    pub deed: Deed,
+    /// The preimage in the leaf.
     pub preimage: [u8; 32],
     /// The tlog-proof of the leaf, as text; its checkpoint must be early.
     pub receipt: Vec<u8>,
 }
 
-impl std::fmt::Debug for CommitProof {
+impl std::fmt::Debug for LeafProof {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("CommitProof(..)")
+        formatter.write_str("LeafProof(..)")
     }
 }
 
@@ -352,6 +425,9 @@ pub enum LockState {
     /// Given back to the payer.
     #[tls_codec(discriminant = 4)]
     Released,
+    /// Held, and prepared: the payer cannot cancel any more, the payee has until the end of the reveal window.
+    #[tls_codec(discriminant = 5)]
+    Prepared,
 }
 
 impl std::fmt::Debug for LockState {
@@ -361,6 +437,7 @@ impl std::fmt::Debug for LockState {
             Self::Held => "Held",
             Self::Captured { .. } => "Captured(..)",
             Self::Released => "Released",
+            Self::Prepared => "Prepared",
         })
     }
 }

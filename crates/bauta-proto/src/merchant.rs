@@ -6,11 +6,10 @@ use crate::{
     accept::AcceptRequest,
     account::PayeeOpening,
     codec::{Message, Signed},
-    commit::Commit,
     ids::{AccountId, BankId, CiphertextRoot, HashLock, MerchantId, PlaintextRoot},
     lock::Lock,
     money::Money,
-    offer::{Mode, Offer, OrderReply, OrderRequest, Suite, Terms},
+    offer::{Mode, Offer, OfferMode, OrderReply, OrderRequest, Suite, Terms},
     time::{CLOCK_TOLERANCE, Seconds, Timestamp},
 };
 
@@ -42,6 +41,8 @@ pub struct Conditions {
     pub lock_min: Seconds,
     /// A lock may have at most this much time left when it comes.
     pub lock_max: Seconds,
+    /// For how long after a lock's expiry the merchant may commit, once it has prepared (mode SAFE).
+    pub reveal_window: Seconds,
     /// For how long after the expiry a customer can dispute.
     pub dispute_window: Seconds,
 }
@@ -68,6 +69,8 @@ impl Margins {
 pub struct SaleSecrets {
     /// u.
     pub preimage: Secret<32>,
+    /// What prepares, in mode SAFE.
+    pub prepare_preimage: Secret<32>,
     payee_salt: Secret<32>,
     terms_salt: Secret<32>,
 }
@@ -87,6 +90,7 @@ impl SaleSecrets {
         };
         Self {
             preimage: derive(b"preimage"),
+            prepare_preimage: derive(b"prepare"),
             payee_salt: derive(b"payee"),
             terms_salt: derive(b"terms"),
         }
@@ -143,11 +147,18 @@ pub fn compose_offer(
 ) -> ComposedOffer {
     let secrets = SaleSecrets::derive(seller.sale_secret, order, now);
     let hash_lock = HashLock(hash::sha256(&[secrets.preimage.expose()]));
+    let mode = match order.mode {
+        Mode::Fast => OfferMode::Fast,
+        Mode::Safe => OfferMode::Safe {
+            prepare_hash: HashLock(hash::sha256(&[secrets.prepare_preimage.expose()])),
+            reveal_window: conditions.reveal_window,
+        },
+    };
     let payee = secrets.payee(order.bank, seller.account);
     let terms = secrets.terms(&good.terms);
     let offer = Offer {
         suite: Suite::One,
-        mode: Mode::Fast,
+        mode,
         merchant: MerchantId::from(seller.key.verifying_key()),
         pseudonym: order.pseudonym,
         nonce: order.nonce,
@@ -243,6 +254,7 @@ fn check_fields(lock: &Lock, offer: &Offer) -> Result<(), AcceptError> {
     let fields = [
         ("bank", public.bank == offer.bank),
         ("hash", public.hash_lock == offer.hash_lock),
+        ("mode", offer.mode.is_met_by(&public.mode)),
         ("log policy", public.log_policy == offer.log_policy),
         ("amount", private.amount == offer.price),
         ("payee", private.payee == offer.payee),
@@ -271,17 +283,6 @@ fn check_times(lock: &Lock, offer: &Offer, now: Timestamp) -> Result<(), AcceptE
     Ok(())
 }
 
-/// P4: the commit of an accepted lock.
-#[must_use]
-pub fn commit(lock: &Lock, preimage: &Secret<32>) -> Commit {
-    Commit {
-        lock: lock.public.clone(),
-        private_id: lock.private.id(),
-        signature: lock.signature,
-        preimage: *preimage.expose(),
-    }
-}
-
 /// Where the preimage of an accepted lock goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -295,11 +296,12 @@ pub enum Route {
     Unknown,
 }
 
-/// Where the preimage goes at `now` while there is no promise yet.
+/// Where the preimage goes at `now` while it is not confirmed, if it may go since `since` and counts until `until`: the
+/// moments of acceptance and expiry; in mode SAFE those at which the lock was prepared and at which the reveal window ends.
 #[must_use]
-pub fn route(accepted_at: Timestamp, expiry: Timestamp, was_sent: bool, now: Timestamp) -> Route {
-    let half = accepted_at.plus(Seconds(expiry.since(accepted_at).0 / 2));
-    match (now <= half, now <= expiry, was_sent) {
+pub fn route(since: Timestamp, until: Timestamp, was_sent: bool, now: Timestamp) -> Route {
+    let half = since.plus(Seconds(until.since(since).0 / 2));
+    match (now <= half, now <= until, was_sent) {
         (true, ..) => Route::Log,
         (false, true, _) => Route::LogAndBank,
         (false, false, true) => Route::Unknown,

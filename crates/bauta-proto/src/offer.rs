@@ -10,6 +10,7 @@ use crate::{
         PolicyId, Pseudonym, Txid,
     },
     limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX},
+    lock::LockMode,
     money::Money,
     time::{Seconds, Timestamp},
 };
@@ -25,12 +26,69 @@ pub enum Suite {
     One = 1,
 }
 
-/// How a purchase is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+/// How a purchase is decided: what a customer asks for and a merchant agrees to.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TlsSize, TlsSerialize, TlsDeserialize,
+)]
 #[repr(u8)]
 pub enum Mode {
     /// Figure 4: one commit decides.
     Fast = 1,
+    /// Figure 3: the merchant prepares, then commits; until then the customer can cancel.
+    Safe = 2,
+}
+
+/// A mode with what the merchant adds to it in an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+#[repr(u8)]
+pub enum OfferMode {
+    /// Figure 4.
+    #[tls_codec(discriminant = 1)]
+    Fast,
+    /// Figure 3.
+    #[tls_codec(discriminant = 2)]
+    Safe {
+        /// hp: the hash whose preimage the merchant publishes to prepare.
+        prepare_hash: HashLock,
+        /// For how long after the lock's expiry the merchant may commit, once it has prepared.
+        reveal_window: Seconds,
+    },
+}
+
+impl OfferMode {
+    /// The mode.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        match self {
+            Self::Fast => Mode::Fast,
+            Self::Safe { .. } => Mode::Safe,
+        }
+    }
+
+    /// The mode of a lock under this offer; `cancel_hash` is the customer's, for modes that need one.
+    #[must_use]
+    pub const fn lock_mode(&self, cancel_hash: HashLock) -> LockMode {
+        match *self {
+            Self::Fast => LockMode::Fast,
+            Self::Safe {
+                prepare_hash,
+                reveal_window,
+            } => LockMode::Safe {
+                prepare_hash,
+                cancel_hash,
+                reveal_window,
+            },
+        }
+    }
+
+    /// Whether a lock of this mode is what the offer asks for, whatever the customer's cancel hash.
+    #[must_use]
+    pub fn is_met_by(&self, lock: &LockMode) -> bool {
+        match *lock {
+            LockMode::Fast => *self == Self::Fast,
+            LockMode::Safe { cancel_hash, .. } => self.lock_mode(cancel_hash) == *lock,
+        }
+    }
 }
 
 /// What a customer asks of a merchant.
@@ -46,12 +104,14 @@ pub struct OrderRequest {
     pub bank: BankId,
     /// The logs and witnesses that the customer relies on.
     pub log_policy: PolicyId,
+    /// How the purchase is to be decided.
+    pub mode: Mode,
     /// The customer's key for this purchase (row C11): fresh, unless the customer wants to be recognised.
     pub pseudonym: Pseudonym,
     /// Makes two orders under one pseudonym two purchases.
     pub nonce: [u8; 32],
 }
-message!(OrderRequest, "order-request", 180);
+message!(OrderRequest, "order-request", 181);
 
 /// P1: the merchant's binding offer. `txid = id(Offer)`.
 #[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
@@ -59,7 +119,7 @@ pub struct Offer {
     /// The cryptographic suite.
     pub suite: Suite,
     /// How the purchase is decided.
-    pub mode: Mode,
+    pub mode: OfferMode,
     /// The merchant.
     pub merchant: MerchantId,
     /// The customer's key, from the order.

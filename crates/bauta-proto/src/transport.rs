@@ -199,7 +199,7 @@ pub mod archive {
     use super::Endpoint;
     use crate::{
         codec::Signed,
-        commit::{Commit, Promise, Record},
+        submission::{Promise, Record, Submission},
     };
 
     /// GET: the latest checkpoint with cosignatures.
@@ -208,8 +208,8 @@ pub mod archive {
     pub const POLICY_PATH: &str = "/v1/log-policy";
 
     endpoints! {
-        /// A preimage for the log.
-        SubmitCommit: "/v1/commit", Commit => Signed<Promise>;
+        /// A preimage for the log: prepares, commits or cancels.
+        SubmitLeaf: "/v1/leaf", Submission => Signed<Promise>;
         /// A bank's public parameter for the log.
         SubmitRecord: "/v1/record", Signed<Record> => Signed<Promise>;
     }

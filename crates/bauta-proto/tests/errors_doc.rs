@@ -104,7 +104,7 @@ fn endpoints() -> [&'static str; 18] {
         bank::ClaimLocks::PATH,
         bank::Status::PATH,
         bank::AccountStatement::PATH,
-        archive::SubmitCommit::PATH,
+        archive::SubmitLeaf::PATH,
         archive::SubmitRecord::PATH,
         merchant::CATALOGUE_PATH,
         merchant::CIPHERTEXT_PATH,

@@ -11,13 +11,13 @@ use bauta_proto::{
         CoinName, CoinState, CoinStateRequest, ExchangeRequest, Issued, Keyset, KeysetList,
         RestoreRequest, Restored, Spend,
     },
-    commit::{Commit, Promise, Record},
     limits,
     lock::{
         Capture, ClaimReply, ClaimRequest, Lock, LockPrivate, LockPublic, LockReply, LockRequest,
         LockStatus, LockStatusRequest, Release,
     },
     offer::{CONTENT_CONTEXT, Offer, OrderReply, OrderRequest, Terms},
+    submission::{Promise, Record, Submission},
     time::CLOCK_TOLERANCE,
     transport::{Endpoint, archive, bank, merchant},
 };
@@ -89,7 +89,7 @@ fn the_registry_of_messages_is_the_code_s() {
         Accept,
         AcceptRequest,
         Delivery,
-        Commit,
+        Submission,
         Promise,
         Record,
         KeysetList
@@ -126,7 +126,7 @@ fn the_endpoints_are_the_code_s() {
         bank::ClaimLocks::PATH,
         bank::Status::PATH,
         bank::AccountStatement::PATH,
-        archive::SubmitCommit::PATH,
+        archive::SubmitLeaf::PATH,
         archive::SubmitRecord::PATH,
         merchant::Order::PATH,
         merchant::AcceptOffer::PATH,

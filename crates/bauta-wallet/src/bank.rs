@@ -4,11 +4,11 @@ use bauta_proto::{
     account::{EntryKind, Standing, StatementRequest},
     codec::Message,
     coin::{Keyset, KeysetList, PublishedKeyset},
-    commit::Record as LogRecord,
     ids::{AccountId, BankId},
     limits::POLICY_BYTES_MAX,
     log::{leaf::Leaf, policy::Policy, receipt::Receipt},
     money::Currency,
+    submission::Record as LogRecord,
     transport::{CallError, Transport, address, bank as endpoints},
 };
 use url::Url;

@@ -232,13 +232,10 @@ impl<T: Transport> Wallet<T> {
     /// A reader of the log that the bank goes by.
     pub(crate) fn log_reader(&self, bank: &Bank) -> Result<LogReader<T>> {
         let policy = bank.parsed_policy()?;
-        let url = policy.logs().iter().find_map(|log| log.url.clone());
-        let url = url.ok_or(WalletError::NoLogAddress)?;
-        Ok(LogReader::new(
-            self.transport.clone(),
-            url,
-            Arc::new(policy),
-        ))
+        let log = policy.logs().iter().find(|log| log.url.is_some()).cloned();
+        let reader =
+            log.and_then(|log| LogReader::new(self.transport.clone(), &log, Arc::new(policy)));
+        reader.ok_or(WalletError::NoLogAddress)
     }
 }
 

@@ -106,12 +106,18 @@ fn asked() -> LockRequest {
         account: crate::ids::AccountId([1; 32]),
         nonce: [2; 16],
     };
-    opened.lock_request(opened.lock_expiry(NOW), payer, Vec::new())
+    opened.lock_request(
+        opened.lock_expiry(NOW),
+        HashLock([0; 32]),
+        payer,
+        Vec::new(),
+    )
 }
 
 fn halves() -> (LockPublic, LockPrivate) {
     let asked = asked();
     let public = LockPublic {
+        mode: asked.mode,
         bank: asked.bank,
         serial: Serial([3; 16]),
         hash_lock: asked.hash_lock,

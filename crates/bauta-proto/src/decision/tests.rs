@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    ids::{HashLock, PolicyId, Serial},
     log::{
         policy::Policy,
         test_log::{ORIGIN, TestLog, key},
@@ -11,6 +12,7 @@ use crate::{
 };
 
 const EXPIRY: Timestamp = Timestamp(1_000);
+const WINDOW: Seconds = Seconds(100);
 
 /// When a witness cosigned the tree without the leaf and the tree with it, if it did.
 #[derive(Clone, Copy, Debug)]
@@ -53,14 +55,51 @@ fn checkpoint(policy: &Policy, size: u64, times: &[Option<u64>]) -> Option<Check
     policy.check(&note).ok()
 }
 
-/// Whether some bank could capture by one of the two trees and another release by the other.
-fn both(policy: &Policy, witnesses: &[Times]) -> bool {
+/// What somebody who reads only one of the two trees concludes: with the commit, and without.
+fn outcomes(policy: &Policy, witnesses: &[Times]) -> [Option<Outcome>; 2] {
     let with: Vec<_> = witnesses.iter().map(|times| times.with).collect();
     let without: Vec<_> = witnesses.iter().map(|times| times.without).collect();
-    let with = checkpoint(policy, 8, &with);
-    let without = checkpoint(policy, 7, &without);
-    with.is_some_and(|tree| verdict(&tree, EXPIRY, true) == Verdict::Capture)
-        && without.is_some_and(|tree| verdict(&tree, EXPIRY, false) == Verdict::Release)
+    let concluded = |tree: Option<CheckedCheckpoint>, leaves: &[Deed]| {
+        tree.map(|tree| outcome(&[words(&fast(), leaves, &tree)], 1))
+    };
+    [
+        concluded(checkpoint(policy, 8, &with), &[Deed::Commit]),
+        concluded(checkpoint(policy, 7, &without), &[]),
+    ]
+}
+
+/// Whether some bank could capture by one of the two trees and another release by the other.
+fn both(policy: &Policy, witnesses: &[Times]) -> bool {
+    outcomes(policy, witnesses) == [Some(Outcome::Captured), Some(Outcome::Released)]
+}
+
+fn words(lock: &LockPublic, leaves: &[Deed], tree: &CheckedCheckpoint) -> Words {
+    let mut view = LogView::default();
+    leaves.iter().for_each(|deed| view.read(lock, *deed, tree));
+    view.words(lock, tree)
+}
+
+fn lock(mode: LockMode) -> LockPublic {
+    LockPublic {
+        bank: key(3).verifying_key().into(),
+        serial: Serial([4; 16]),
+        hash_lock: HashLock([5; 32]),
+        expiry: EXPIRY,
+        log_policy: PolicyId([6; 32]),
+        mode,
+    }
+}
+
+fn fast() -> LockPublic {
+    lock(LockMode::Fast)
+}
+
+fn safe() -> LockPublic {
+    lock(LockMode::Safe {
+        prepare_hash: HashLock([7; 32]),
+        cancel_hash: HashLock([8; 32]),
+        reveal_window: WINDOW,
+    })
 }
 
 /// An honest witness never cosigns the tree without the leaf after the tree with it.
@@ -127,26 +166,91 @@ fn the_bound_on_quorums_is_tight() {
     assert!(!both(&policy(3, 3), &[early, late, cheat]));
 }
 
-#[test]
-fn a_leaf_counts_up_to_the_tolerance_and_its_lack_only_after() {
+/// A tree that the one witness cosigned at this time.
+fn tree(time_s: u64) -> CheckedCheckpoint {
     let log = TestLog::new(8);
-    let at = |time_s| {
-        log.policy()
-            .check(&log.checkpoint(8, time_s))
-            .expect("cosigned")
-    };
+    let note = log.checkpoint(8, time_s);
+    log.policy().check(&note).expect("cosigned")
+}
+
+/// What one log decides about a lock if each leaf is first read in a tree of this time, and the last tree read is of the
+/// last time.
+fn decided(lock: &LockPublic, leaves: &[(u64, Deed)], last: u64) -> Outcome {
+    let mut view = LogView::default();
+    for (time_s, deed) in leaves {
+        view.read(lock, *deed, &tree(*time_s));
+    }
+    outcome(&[view.words(lock, &tree(last))], 1)
+}
+
+#[test]
+fn a_commit_counts_up_to_the_tolerance_and_its_lack_only_after() {
     let line = EXPIRY.plus(CLOCK_TOLERANCE).0;
     for (time_s, expected) in [(0, Age::Early), (line, Age::Early), (line + 1, Age::Late)] {
-        assert_eq!(age(&at(time_s), EXPIRY), expected, "{time_s}");
+        assert_eq!(age(&tree(time_s), EXPIRY), expected, "{time_s}");
     }
-    let rows = [
-        (line, true, Verdict::Capture),
-        (line, false, Verdict::Wait),
-        (line + 1, true, Verdict::AwaitReceipt),
-        (line + 1, false, Verdict::Release),
+    let commit = |time_s| [(time_s, Deed::Commit)];
+    assert_eq!(decided(&fast(), &commit(line), line), Outcome::Captured);
+    assert_eq!(decided(&fast(), &commit(line), line + 1), Outcome::Captured);
+    assert_eq!(decided(&fast(), &commit(line + 1), line + 1), Outcome::Held);
+    assert_eq!(decided(&fast(), &[], line), Outcome::Held);
+    assert_eq!(decided(&fast(), &[], line + 1), Outcome::Released);
+}
+
+#[test]
+fn a_commit_first_read_late_counts_once_an_early_checkpoint_is_shown() {
+    let line = EXPIRY.plus(CLOCK_TOLERANCE).0;
+    let mut view = LogView::default();
+    view.prove(&fast(), Deed::Commit, &tree(line));
+    assert_eq!(view, LogView::default(), "what was not read proves nothing");
+    view.read(&fast(), Deed::Commit, &tree(line + 9));
+    assert_eq!(view.words(&fast(), &tree(line + 9)).taken, Word::Unproven);
+    view.prove(&fast(), Deed::Commit, &tree(line));
+    assert_eq!(
+        outcome(&[view.words(&fast(), &tree(line + 9))], 1),
+        Outcome::Captured
+    );
+}
+
+#[test]
+fn of_prepare_commit_and_cancel_the_first_decides() {
+    use Deed::{Cancel, Commit, Prepare};
+    let line = EXPIRY.plus(CLOCK_TOLERANCE).0;
+    let end = line + u64::from(WINDOW.0);
+    let rows: &[(&[(u64, Deed)], u64, Outcome)] = &[
+        (&[(9, Cancel)], 9, Outcome::Released),
+        (
+            &[(9, Cancel), (9, Prepare), (9, Commit)],
+            9,
+            Outcome::Released,
+        ),
+        (&[(9, Prepare), (9, Cancel)], 9, Outcome::Prepared),
+        (&[(9, Prepare), (9, Cancel)], end, Outcome::Prepared),
+        (&[(9, Prepare), (9, Cancel)], end + 1, Outcome::Released),
+        (
+            &[(9, Prepare), (9, Cancel), (end, Commit)],
+            end + 1,
+            Outcome::Captured,
+        ),
+        (
+            &[(9, Prepare), (end + 1, Commit)],
+            end + 1,
+            Outcome::Prepared,
+        ),
+        (&[(line + 1, Prepare)], line + 1, Outcome::Held),
+        (&[(line + 1, Prepare)], end + 1, Outcome::Released),
+        (&[(9, Commit), (9, Cancel)], 9, Outcome::Captured),
+        (&[(line, Commit)], line, Outcome::Captured),
+        (&[(line + 1, Commit)], end, Outcome::Held),
+        (&[], line, Outcome::Held),
+        (&[], line + 1, Outcome::Released),
     ];
-    for (time_s, has_leaf, expected) in rows {
-        assert_eq!(verdict(&at(time_s), EXPIRY, has_leaf), expected);
+    for (leaves, last, expected) in rows {
+        assert_eq!(
+            decided(&safe(), leaves, *last),
+            *expected,
+            "{leaves:?} {last}"
+        );
     }
 }
 
@@ -156,12 +260,76 @@ fn cosignatures_on_both_sides_without_a_quorum_on_either_decide_nothing() {
     let split = |times: [Option<u64>; 3]| checkpoint(&policy, 8, &times).expect("a quorum");
     let neither = split([Some(1_030), Some(1_031), None]);
     assert_eq!(age(&neither, EXPIRY), Age::Neither);
-    assert_eq!(verdict(&neither, EXPIRY, true), Verdict::AwaitReceipt);
-    assert_eq!(verdict(&neither, EXPIRY, false), Verdict::Wait);
+    assert_eq!(
+        words(&fast(), &[Deed::Commit], &neither).taken,
+        Word::Unproven
+    );
+    assert_eq!(words(&fast(), &[], &neither).taken, Word::Open);
     let early = split([Some(1_030), Some(1_031), Some(1_029)]);
     assert_eq!(age(&early, EXPIRY), Age::Early);
     let late = split([Some(1_030), Some(1_031), Some(1_032)]);
     assert_eq!(age(&late, EXPIRY), Age::Late);
+}
+
+/// A log's answers, of which one may still become yes or no.
+fn a_log() -> impl Strategy<Value = Words> {
+    let word = prop::sample::select(vec![Word::Yes, Word::No, Word::Unproven, Word::Open]);
+    (word.clone(), word).prop_map(|(taken, committed)| Words { taken, committed })
+}
+
+/// What the log may say to somebody who looks later, or sees other proofs: yes and no stay.
+fn later(word: Word) -> impl Strategy<Value = Word> {
+    match word {
+        Word::Yes | Word::No => Just(word).boxed(),
+        Word::Unproven | Word::Open => {
+            prop::sample::select(vec![Word::Yes, Word::No, Word::Unproven, Word::Open]).boxed()
+        }
+    }
+}
+
+proptest! {
+    /// Two parties that hear the same logs at different times: what one takes as decided, the other never takes as
+    /// decided otherwise.
+    #[test]
+    fn v4_no_two_parties_decide_differently_whatever_logs_say_to_each(
+        (first, second) in prop::collection::vec(a_log(), 1..=5).prop_flat_map(|words| {
+            let later: Vec<_> = words
+                .iter()
+                .map(|w| (later(w.taken), later(w.committed)).prop_map(|(taken, committed)| Words { taken, committed }))
+                .collect();
+            (Just(words), later)
+        }),
+        threshold in 1_usize..=5,
+    ) {
+        let threshold = threshold.min(first.len());
+        let outcomes = [outcome(&first, threshold), outcome(&second, threshold)];
+        prop_assert!(!(outcomes.contains(&Outcome::Captured) && outcomes.contains(&Outcome::Released)));
+        let settled = second.iter().all(|w| {
+            matches!(w.taken, Word::Yes | Word::No) && matches!(w.committed, Word::Yes | Word::No)
+        });
+        if settled {
+            prop_assert!(matches!(outcomes[1], Outcome::Captured | Outcome::Released));
+        }
+    }
+}
+
+#[test]
+fn a_bank_takes_the_preimage_itself_only_while_nothing_can_contradict_it() {
+    use Outcome::{Captured, Held, Prepared, Released};
+    let end = EXPIRY.plus(WINDOW);
+    let after = |moment: Timestamp| moment.plus(Seconds(1));
+    assert!(bank_takes(&fast(), Held, EXPIRY));
+    assert!(!bank_takes(&fast(), Held, after(EXPIRY)));
+    assert!(
+        !bank_takes(&safe(), Held, EXPIRY),
+        "a cancel may be on its way"
+    );
+    assert!(bank_takes(&safe(), Prepared, end));
+    assert!(!bank_takes(&safe(), Prepared, after(end)));
+    for decided in [Captured, Released] {
+        assert!(!bank_takes(&fast(), decided, EXPIRY));
+        assert!(!bank_takes(&safe(), decided, EXPIRY));
+    }
 }
 
 #[test]

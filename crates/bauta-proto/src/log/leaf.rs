@@ -15,10 +15,43 @@ pub const LEAF_BYTES: usize = 73;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 #[repr(u8)]
 pub enum LeafKind {
+    /// The preimage of a lock's prepare hash: its payee will commit (mode SAFE).
+    Prepare = 1,
     /// The preimage of a lock: decides it for the payee.
     Commit = 2,
+    /// The preimage of a lock's cancel hash: its payer takes it back (mode SAFE).
+    Cancel = 3,
     /// The id of a public parameter of a bank.
     Record = 6,
+}
+
+/// What a leaf does to a lock. Which of them count, and in which order, is the rule of [`crate::decision`].
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TlsSize, TlsSerialize, TlsDeserialize,
+)]
+#[repr(u8)]
+pub enum Deed {
+    /// The payee announces that it will commit; from then on the payer cannot cancel.
+    Prepare = 1,
+    /// The payee publishes the preimage that pays it and opens the goods.
+    Commit = 2,
+    /// The payer takes the lock back before it is prepared.
+    Cancel = 3,
+}
+
+impl Deed {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Prepare, Self::Commit, Self::Cancel];
+
+    /// The kind of leaf that does it.
+    #[must_use]
+    pub const fn leaf_kind(self) -> LeafKind {
+        match self {
+            Self::Prepare => LeafKind::Prepare,
+            Self::Commit => LeafKind::Commit,
+            Self::Cancel => LeafKind::Cancel,
+        }
+    }
 }
 
 /// One entry of the log: `kind || subject || expiry || value`.
@@ -41,11 +74,16 @@ impl std::fmt::Debug for Leaf {
 }
 
 impl Leaf {
-    /// The leaf that decides a lock for its payee.
+    /// A leaf about a lock.
     #[must_use]
-    pub const fn commit(lock_tag: LockTag, expiry: Timestamp, preimage: [u8; 32]) -> Self {
+    pub const fn of_lock(
+        deed: Deed,
+        lock_tag: LockTag,
+        expiry: Timestamp,
+        preimage: [u8; 32],
+    ) -> Self {
         Self {
-            kind: LeafKind::Commit,
+            kind: deed.leaf_kind(),
             subject: lock_tag.0,
             expiry,
             value: preimage,
@@ -81,10 +119,17 @@ impl Leaf {
         merkle::leaf_hash(&self.to_bytes())
     }
 
-    /// The lock that a commit leaf decides.
+    /// The lock that the leaf is about, and what it does to it if it is the lock's (see
+    /// [`LockPublic::deed_of`](crate::lock::LockPublic::deed_of)).
     #[must_use]
-    pub fn lock_tag(&self) -> Option<LockTag> {
-        (self.kind == LeafKind::Commit).then_some(LockTag(self.subject))
+    pub fn about_lock(&self) -> Option<(LockTag, Deed)> {
+        let deed = match self.kind {
+            LeafKind::Prepare => Deed::Prepare,
+            LeafKind::Commit => Deed::Commit,
+            LeafKind::Cancel => Deed::Cancel,
+            LeafKind::Record => return None,
+        };
+        Some((LockTag(self.subject), deed))
     }
 }
 
@@ -94,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_leaf_is_73_bytes_and_unknown_kinds_are_refused() {
-        let mut bytes = Leaf::commit(LockTag([1; 32]), Timestamp(2), [3; 32]).to_bytes();
+        let mut bytes =
+            Leaf::of_lock(Deed::Commit, LockTag([1; 32]), Timestamp(2), [3; 32]).to_bytes();
         assert_eq!(bytes.len(), LEAF_BYTES);
         assert!(Leaf::from_bytes(&bytes).is_some());
         bytes[0] = 99;

@@ -12,7 +12,12 @@ use bauta_crypto::{
     note::{self, NoteError, OpenedCheckpoint, Vkey, VkeyKind},
 };
 
-use crate::{codec::MessageType, ids::PolicyId, limits::POLICY_BYTES_MAX, time::Timestamp};
+use crate::{
+    codec::MessageType,
+    ids::PolicyId,
+    limits::{LOGS_MAX, POLICY_BYTES_MAX},
+    time::Timestamp,
+};
 
 /// A policy as its operator wrote it, and what it means.
 ///
@@ -21,16 +26,30 @@ use crate::{codec::MessageType, ids::PolicyId, limits::POLICY_BYTES_MAX, time::T
 pub struct Policy {
     text: String,
     logs: Vec<KnownLog>,
-    witnesses: Vec<Vkey>,
+    witnesses: Vec<KnownWitness>,
     quorum: Quorum,
+    log_threshold: usize,
 }
 
 /// A log that the policy lists.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownLog {
     /// Its key; the key's name is the log's origin line.
     pub key: Vkey,
     /// Where it is reached.
+    pub url: Option<String>,
+    /// If the log is a shard: from when to before when the expiries of its leaves lie. See [`Shard`].
+    pub shard: Option<Shard>,
+}
+
+/// A witness that the policy lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownWitness {
+    /// What the policy calls it.
+    pub name: String,
+    /// Its key.
+    pub key: Vkey,
+    /// The prefix of its submission paths (C2SP tlog-witness), if the policy gives it.
     pub url: Option<String>,
 }
 
@@ -99,6 +118,28 @@ pub enum LineDefect {
     Threshold,
 }
 
+/// Why locks cannot be decided by a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyUseError {
+    /// Nobody must have cosigned, so nothing is ever late.
+    #[error("the log policy asks for no witness: nothing would ever be late")]
+    NoWitness,
+    /// Two quorums need not share a witness.
+    #[error(
+        "two quorums of the log policy need not share a witness: both could be told different things"
+    )]
+    Overlap,
+    /// Fewer logs take leaves of this expiry than must agree.
+    #[error("too few logs of the policy take locks of this expiry")]
+    TooFewLogs,
+    /// More than [`LOGS_MAX`].
+    #[error("more than {LOGS_MAX} logs of the policy take locks of this expiry")]
+    TooManyLogs,
+    /// A log has no address.
+    #[error("the log policy gives no address for one of its logs")]
+    NoAddress,
+}
+
 /// A checkpoint that the policy's log signed and a quorum cosigned.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CheckedCheckpoint {
@@ -133,6 +174,14 @@ pub enum PolicyError {
     Quorum,
 }
 
+impl KnownLog {
+    /// Whether the log takes leaves of this expiry.
+    #[must_use]
+    pub fn takes(&self, expiry: Timestamp) -> bool {
+        self.shard.is_none_or(|shard| shard.contains(expiry))
+    }
+}
+
 impl Policy {
     /// The policy's name.
     #[must_use]
@@ -150,6 +199,53 @@ impl Policy {
     #[must_use]
     pub fn logs(&self) -> &[KnownLog] {
         &self.logs
+    }
+
+    /// The logs that take leaves of this expiry; of them [`Self::log_threshold`] decide.
+    pub fn logs_for(&self, expiry: Timestamp) -> impl Iterator<Item = &KnownLog> {
+        self.logs.iter().filter(move |log| log.takes(expiry))
+    }
+
+    /// Of how many of the logs that take a lock's leaves the word is enough: k of the line `#bauta logs k`, without the line
+    /// 1. With k = 1 a lock is captured through any log; with k > 1 it is released although k - 1 logs do not answer.
+    #[must_use]
+    pub const fn log_threshold(&self) -> usize {
+        self.log_threshold
+    }
+
+    /// The witnesses, in the order of the text.
+    #[must_use]
+    pub fn witnesses(&self) -> &[KnownWitness] {
+        &self.witnesses
+    }
+
+    /// How many witnesses may cheat before "committed" and "released" could both be shown: one fewer than any two quorums
+    /// share. None if two quorums need not share a witness, or no cosignature is needed: such a policy decides nothing.
+    #[must_use]
+    pub fn bad_witnesses_max(&self) -> Option<usize> {
+        self.quorum.overlap().checked_sub(1)
+    }
+
+    /// Whether locks can be decided by this policy now.
+    ///
+    /// # Errors
+    /// [`PolicyUseError`]; whoever wrote the policy is at fault.
+    pub fn check_use(&self, expiry: Timestamp) -> Result<(), PolicyUseError> {
+        if !self.needs_cosignatures() {
+            return Err(PolicyUseError::NoWitness);
+        }
+        if self.bad_witnesses_max().is_none() {
+            return Err(PolicyUseError::Overlap);
+        }
+        let logs: Vec<_> = self.logs_for(expiry).collect();
+        if logs.len() < self.log_threshold {
+            return Err(PolicyUseError::TooFewLogs);
+        }
+        if logs.len() > LOGS_MAX {
+            return Err(PolicyUseError::TooManyLogs);
+        }
+        let all_reached = logs.iter().all(|log| log.url.is_some());
+        all_reached.then_some(()).ok_or(PolicyUseError::NoAddress)
     }
 
     /// Whether somebody must have cosigned a checkpoint, and so says when it was there. Without that nothing is ever
@@ -177,7 +273,8 @@ impl Policy {
     /// [`PolicyError`]; the log is at fault, or whoever passed the checkpoint on.
     pub fn check(&self, checkpoint: &str) -> Result<CheckedCheckpoint, PolicyError> {
         let opened = self.open(checkpoint)?;
-        let cosigned = |witness: &Vkey| opened.cosignature_time(witness).map(Timestamp);
+        let cosigned =
+            |witness: &KnownWitness| opened.cosignature_time(&witness.key).map(Timestamp);
         let checked = CheckedCheckpoint {
             origin: opened.checkpoint.origin.clone(),
             size: opened.checkpoint.size,
@@ -231,6 +328,28 @@ impl Quorum {
     }
 }
 
+impl Quorum {
+    /// How many witnesses any two quorums share at least.
+    ///
+    /// A member belongs to one group only, so the groups are trees: of two sets of `threshold` members each, the
+    /// `2 threshold - n` cheapest ones must be shared.
+    fn overlap(&self) -> usize {
+        let mut shared: Vec<usize> = Vec::with_capacity(self.named.len());
+        for named in self.named.iter() {
+            shared.push(match named {
+                Named::Witness(_) => 1,
+                Named::Group { threshold, members } => {
+                    let mut costs: Vec<usize> = members.iter().map(|m| shared[*m]).collect();
+                    costs.sort_unstable();
+                    let common = (2 * threshold).saturating_sub(members.len());
+                    costs.iter().take(common).sum()
+                }
+            });
+        }
+        self.decisive.map_or(0, |decisive| shared[decisive])
+    }
+}
+
 impl fmt::Debug for Policy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -264,6 +383,7 @@ impl FromStr for Policy {
             text: text.to_owned(),
             logs: reader.logs,
             witnesses: reader.witnesses,
+            log_threshold: reader.log_threshold.unwrap_or(1),
             quorum: Quorum {
                 named: reader.named.into(),
                 decisive,
@@ -275,7 +395,8 @@ impl FromStr for Policy {
 #[derive(Default)]
 struct PolicyReader {
     logs: Vec<KnownLog>,
-    witnesses: Vec<Vkey>,
+    witnesses: Vec<KnownWitness>,
+    log_threshold: Option<usize>,
     named: Vec<Named>,
     /// Where each name stands in `named`.
     names: HashMap<String, usize>,
@@ -296,10 +417,12 @@ impl PolicyReader {
             .collect();
         match items.as_slice() {
             [] => Ok(()),
+            ["#bauta", "logs", threshold] => self.set_log_threshold(threshold),
             [comment, ..] if comment.starts_with('#') => Ok(()),
             ["log", key] => self.log(key, None),
             ["log", key, url] => self.log(key, Some(url)),
-            ["witness", name, key] | ["witness", name, key, _] => self.witness(name, key),
+            ["witness", name, key] => self.witness(name, key, None),
+            ["witness", name, key, url] => self.witness(name, key, Some(url)),
             ["group", name, threshold, members @ ..] if !members.is_empty() => {
                 self.group(name, threshold, members)
             }
@@ -319,19 +442,34 @@ impl PolicyReader {
             return Err(LineDefect::Duplicate);
         }
         self.logs.push(KnownLog {
+            shard: Shard::of_origin(&key.name),
             key,
             url: url.map(str::to_owned),
         });
         Ok(())
     }
 
-    fn witness(&mut self, name: &str, key: &str) -> Result<(), LineDefect> {
+    fn set_log_threshold(&mut self, threshold: &str) -> Result<(), LineDefect> {
+        let threshold = threshold.parse().map_err(|_| LineDefect::Threshold)?;
+        if threshold < 1 || threshold > LOGS_MAX {
+            return Err(LineDefect::Threshold);
+        }
+        let first = self.log_threshold.replace(threshold).is_none();
+        first.then_some(()).ok_or(LineDefect::Duplicate)
+    }
+
+    fn witness(&mut self, name: &str, key: &str, url: Option<&str>) -> Result<(), LineDefect> {
         let key = vkey(key, VkeyKind::Cosigner)?;
-        if self.witnesses.iter().any(|witness| witness.key == key.key) {
+        let is_known = |witness: &KnownWitness| witness.key.key == key.key;
+        if self.witnesses.iter().any(is_known) {
             return Err(LineDefect::Duplicate);
         }
         self.define(name, Named::Witness(self.witnesses.len()))?;
-        self.witnesses.push(key);
+        self.witnesses.push(KnownWitness {
+            name: name.to_owned(),
+            key,
+            url: url.map(str::to_owned),
+        });
         Ok(())
     }
 
@@ -392,6 +530,10 @@ fn vkey(text: &str, kind: VkeyKind) -> Result<Vkey, LineDefect> {
         Err(LineDefect::Key)
     }
 }
+
+mod shard;
+
+pub use shard::Shard;
 
 #[cfg(test)]
 mod tests;

@@ -18,10 +18,11 @@ use futures_util::future::try_join_all;
 use crate::{
     log::{
         leaf::Leaf,
-        policy::{CheckedCheckpoint, Policy, PolicyError},
+        policy::{CheckedCheckpoint, KnownLog, Policy, PolicyError},
         receipt::{Receipt, ReceiptError},
     },
     problem::ProblemKind,
+    time::Timestamp,
     transport::{CallError, Request, Transport, TransportError, address, archive, fetch},
 };
 
@@ -41,6 +42,8 @@ const HASH_BYTES: usize = 32;
 pub struct LogReader<T> {
     transport: Arc<T>,
     url: String,
+    /// Whose checkpoints are taken; those of the policy's other logs are not.
+    origin: String,
     policy: Arc<Policy>,
     /// Tiles that were proved to be the log's; they never change, they only grow.
     tiles: Mutex<KeptTiles>,
@@ -83,8 +86,8 @@ pub enum ReadError {
     /// checkpoints prove it.
     #[error("the log's checkpoint contradicts what it showed before")]
     Forked,
-    /// Two checkpoints are of different logs: they cannot be compared.
-    #[error("the checkpoints are of two different logs")]
+    /// A checkpoint is of another log than the one that is read.
+    #[error("the checkpoint is of another log")]
     OtherLog,
     /// The checkpoint's tree is smaller than what was read before: an old copy. Nobody needs to be at fault.
     #[error("the checkpoint is older than what was read before")]
@@ -143,15 +146,35 @@ impl FetchedCheckpoint {
 }
 
 impl<T: Transport> LogReader<T> {
-    /// Reads the log whose files are under `url`, by this policy.
+    /// Reads a log of this policy; none if the policy gives no address for it.
     #[must_use]
-    pub fn new(transport: Arc<T>, url: String, policy: Arc<Policy>) -> Self {
-        Self {
+    pub fn new(transport: Arc<T>, log: &KnownLog, policy: Arc<Policy>) -> Option<Self> {
+        Some(Self {
             transport,
-            url,
+            url: log.url.clone()?,
+            origin: log.key.name.clone(),
             policy,
             tiles: Mutex::default(),
-        }
+        })
+    }
+
+    /// Readers of all logs of the policy that take leaves of this expiry and have an address.
+    pub fn all_for(transport: &Arc<T>, policy: &Arc<Policy>, expiry: Timestamp) -> Vec<Self> {
+        let logs = policy.logs_for(expiry);
+        logs.filter_map(|log| Self::new(Arc::clone(transport), log, Arc::clone(policy)))
+            .collect()
+    }
+
+    /// The log's origin line.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Where the log is reached.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The policy that checkpoints are checked by.
@@ -163,13 +186,18 @@ impl<T: Transport> LogReader<T> {
     /// The log's latest checkpoint.
     ///
     /// # Errors
-    /// [`ReadError::Call`], [`ReadError::Missing`] before the log's first checkpoint, or [`ReadError::Checkpoint`].
+    /// [`ReadError::Call`], [`ReadError::Missing`] before the log's first checkpoint, [`ReadError::Checkpoint`], or
+    /// [`ReadError::OtherLog`] when another log of the policy answers.
     pub async fn checkpoint(&self) -> Result<FetchedCheckpoint, ReadError> {
         let path = archive::CHECKPOINT_PATH;
         let bytes = self.file(path, CHECKPOINT_BYTES_MAX).await?;
         let note = String::from_utf8(bytes.ok_or(ReadError::Missing)?)
             .map_err(|_| PolicyError::Note(NoteError::MalformedNote))?;
-        Ok(FetchedCheckpoint::open(note, &self.policy)?)
+        let fetched = FetchedCheckpoint::open(note, &self.policy)?;
+        if fetched.checked.origin != self.origin {
+            return Err(ReadError::OtherLog);
+        }
+        Ok(fetched)
     }
 
     /// The leaves behind `frontier` in the checkpoint's tree: [`BUNDLES_READ_MAX`] bundles at most, each call proved by

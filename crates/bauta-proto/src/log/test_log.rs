@@ -17,7 +17,11 @@ use bauta_crypto::{
 
 use crate::{
     ids::LockTag,
-    log::{leaf::Leaf, policy::Policy},
+    log::{
+        leaf::{Deed, Leaf},
+        policy::Policy,
+        reader::LogReader,
+    },
     time::Timestamp,
     transport::{Body, Request, Response, Transport, TransportError},
 };
@@ -41,7 +45,12 @@ pub(crate) fn key(number: u8) -> SigningKey {
 pub(crate) fn leaf(index: u64) -> Leaf {
     let mut tag = [0; 32];
     tag[..8].copy_from_slice(&index.to_be_bytes());
-    Leaf::commit(LockTag(tag), Timestamp(1_000 + index), [7; 32])
+    Leaf::of_lock(
+        Deed::Commit,
+        LockTag(tag),
+        Timestamp(1_000 + index),
+        [7; 32],
+    )
 }
 
 /// A log that appends and signs as it is told, also wrongly.
@@ -62,6 +71,13 @@ impl TestLog {
 
     pub(crate) fn policy(&self) -> Arc<Policy> {
         Arc::new(Policy::of_one_log(self.log.vkey(), URL, self.cosigner.vkey()).expect("a policy"))
+    }
+
+    /// A reader of these files by [`Self::policy`].
+    pub(crate) fn reader(&self, files: &Arc<MemoryFiles>) -> LogReader<MemoryFiles> {
+        let policy = self.policy();
+        let log = policy.logs()[0].clone();
+        LogReader::new(Arc::clone(files), &log, policy).expect("an address")
     }
 
     /// The checkpoint of the first `size` entries, cosigned at `time_s`.

@@ -4,7 +4,9 @@ use super::*;
 use crate::{
     accept::Accept,
     ids::{BankId, GoodId, LockTag, PayeeCommitment, PolicyId, Pseudonym, Serial, Txid},
-    lock::{LockPrivate, LockPublic, opens},
+    lock::{LockMode, LockPrivate, LockPublic, opens},
+    log::leaf::Deed,
+    submission::Submission,
 };
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
@@ -47,6 +49,7 @@ pub(crate) fn good() -> GoodForSale {
 
 pub(crate) fn order() -> OrderRequest {
     OrderRequest {
+        mode: Mode::Fast,
         merchant: MerchantId::from(merchant().verifying_key()),
         good: GoodId([7; 16]),
         version: 1,
@@ -64,6 +67,7 @@ pub(crate) fn compose(order: &OrderRequest, now: Timestamp) -> ComposedOffer {
         account: AccountId([11; 32]),
     };
     let conditions = Conditions {
+        reveal_window: Seconds(60),
         offer_span: Seconds(900),
         lock_min: Seconds(20),
         lock_max: Seconds(3_620),
@@ -78,6 +82,7 @@ fn offer() -> Offer {
 
 fn lock_at(offer: &Offer, expiry: Timestamp) -> Lock {
     let public = LockPublic {
+        mode: LockMode::Fast,
         bank: offer.bank,
         serial: Serial([12; 16]),
         hash_lock: offer.hash_lock,
@@ -277,9 +282,11 @@ fn two_orders_share_no_secret_and_the_same_order_at_the_same_time_shares_all() {
 fn a_commit_carries_the_lock_and_the_preimage_and_the_log_admits_it() {
     let preimage = SaleSecrets::derive(&Secret::new([10; 32]), &order(), NOW).preimage;
     let lock = lock(&offer());
-    let leaf = commit(&lock, &preimage).checked_leaf().expect("admitted");
-    assert_eq!(leaf.lock_tag(), Some(lock.lock_tag()));
-    let refused = commit(&lock, &Secret::new([0; 32])).checked_leaf();
+    let leaf = Submission::new(&lock, Deed::Commit, *preimage.expose())
+        .checked_leaf()
+        .expect("admitted");
+    assert_eq!(leaf.about_lock(), Some((lock.lock_tag(), Deed::Commit)));
+    let refused = Submission::new(&lock, Deed::Commit, [0; 32]).checked_leaf();
     assert!(refused.is_err());
 }
 

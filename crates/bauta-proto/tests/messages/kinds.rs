@@ -9,13 +9,13 @@ use bauta_proto::{
         Authorized, CoinName, CoinState, CoinStateRequest, ExchangeRequest, Input, Issued, Keyset,
         KeysetList, RestoreRequest, Restored, Spend, check_inputs, check_outputs,
     },
-    commit::{Commit, Promise, Record},
     ids::RequestId,
     lock::{
         Capture, ClaimReply, ClaimRequest, Lock, LockPrivate, LockPublic, LockReply, LockRequest,
         LockStatus, LockStatusRequest, Payer, Release,
     },
     offer::{Offer, OrderReply, OrderRequest, Terms},
+    submission::{Promise, Record, Submission},
 };
 
 /// A message that decoded.
@@ -124,7 +124,7 @@ kinds! {
     "Signed<Accept>": Signed<Accept>,
     "AcceptRequest": AcceptRequest,
     "Delivery": Delivery,
-    "Commit": Commit,
+    "Submission": Submission,
     "Signed<Promise>": Signed<Promise>,
     "Signed<Record>": Signed<Record>,
 }
@@ -273,13 +273,12 @@ impl Checked for AcceptRequest {
 
 impl Checked for Delivery {
     fn is_signed(&self, signer: Option<VerifyingKey>) -> bool {
-        self.promise
-            .as_ref()
-            .is_none_or(|promise| promise.is_signed(signer))
+        let mut promises = self.promises.iter();
+        promises.all(|promise| promise.is_signed(signer))
     }
 }
 
-impl Checked for Commit {
+impl Checked for Submission {
     fn is_signed(&self, _signer: Option<VerifyingKey>) -> bool {
         self.checked_leaf().is_ok()
     }

@@ -13,9 +13,10 @@ use bauta_proto::{
         OUTPUTS_MAX, RECEIPT_BYTES_MAX, RESTORE_OUTPUTS_MAX, STATEMENT_ENTRIES_MAX, TEXT_BYTES_MAX,
     },
     lock::{
-        Claim, ClaimOutcome, ClaimReply, ClaimRequest, CommitProof, LockReply, LockState,
-        LockStatus, LockStatusRequest, Payer, TaggedLockState,
+        Claim, ClaimOutcome, ClaimReply, ClaimRequest, LeafProof, LockReply, LockState, LockStatus,
+        LockStatusRequest, Payer, TaggedLockState,
     },
+    log::leaf::Deed,
     offer::OrderReply,
 };
 
@@ -150,10 +151,11 @@ fn a_claim_with_the_longest_receipt_fits_and_so_do_all_claims_with_usual_ones() 
             Claim {
                 lock_tag: LockTag([1; 32]),
                 payee: world.payee.clone(),
-                commit: Some(CommitProof {
+                proofs: vec![LeafProof {
+                    deed: Deed::Commit,
                     preimage: [2; 32],
                     receipt: many(b'=', receipt_bytes),
-                }),
+                }],
             },
             count,
         ),

@@ -13,17 +13,17 @@ use bauta_proto::{
     account::PayeeOpening,
     codec::Message,
     coin::{CoinName, Input, Keyset, Output},
-    commit::Record,
     customer::{CheckedLock, OpenedOffer},
     ids::{
-        AccountId, BankId, CiphertextRoot, GoodId, MerchantId, PlaintextRoot, PolicyId, Pseudonym,
-        Serial,
+        AccountId, BankId, CiphertextRoot, GoodId, HashLock, MerchantId, PlaintextRoot, PolicyId,
+        Pseudonym, Serial,
     },
     lock::{Lock, LockPrivate, LockPublic, LockRequest, Payer},
-    log::{policy::Policy, receipt::Receipt},
+    log::{leaf::Deed, policy::Policy, receipt::Receipt},
     merchant::{ComposedOffer, Conditions, GoodForSale, SaleSecrets, Seller, compose_offer},
     money::{Amount, Currency, Money},
-    offer::{OrderRequest, Terms},
+    offer::{Mode, OrderRequest, Terms},
+    submission::{Record, Submission},
     time::{Seconds, Timestamp},
 };
 
@@ -73,7 +73,8 @@ impl World {
         let inputs = coins.iter().map(|coin| coin.input.clone()).collect();
         let change = outputs(&keyset, &[0, 2, 3]);
         let expiry = offer.lock_expiry(NOW);
-        let lock_request = offer.lock_request(expiry, Payer::Coins(inputs), change);
+        let lock_request =
+            offer.lock_request(expiry, HashLock([0; 32]), Payer::Coins(inputs), change);
         let lock = CheckedLock::check(lock(&lock_request, &bank), &lock_request);
         Self {
             preimage: SaleSecrets::derive(&Secret::new([9; 32]), &order, NOW).preimage,
@@ -124,7 +125,7 @@ impl World {
 
     /// The commit leaf of the sale.
     pub(crate) fn commit_leaf(&self) -> Hash {
-        let commit = bauta_proto::merchant::commit(self.lock.lock(), &self.preimage);
+        let commit = Submission::new(self.lock.lock(), Deed::Commit, *self.preimage.expose());
         commit.checked_leaf().expect("the commit is good").hash()
     }
 
@@ -258,6 +259,7 @@ fn order(merchant: &SigningKey, bank: &SigningKey, pseudonym: &SigningKey) -> Or
         merchant: MerchantId::from(merchant.verifying_key()),
         good: GoodId([0x11; 16]),
         version: 1,
+        mode: Mode::Fast,
         bank: BankId::from(bank.verifying_key()),
         log_policy: policy_id(),
         pseudonym: Pseudonym::from(pseudonym.verifying_key()),
@@ -289,6 +291,7 @@ fn composed(merchant: &SigningKey, account: &SigningKey, order: &OrderRequest) -
         offer_span: Seconds::hours(1),
         lock_min: Seconds(30),
         lock_max: Seconds::days(1),
+        reveal_window: Seconds(300),
         dispute_window: Seconds::days(14),
     };
     compose_offer(seller, &good, order, conditions, NOW)
@@ -313,6 +316,7 @@ fn lock(request: &LockRequest, bank: &SigningKey) -> Lock {
         hash_lock: request.hash_lock,
         expiry: request.expiry,
         log_policy: request.log_policy,
+        mode: request.mode,
     };
     let dispute_until = request.expiry.plus(request.dispute_window);
     let private = LockPrivate {

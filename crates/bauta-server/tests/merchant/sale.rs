@@ -22,7 +22,7 @@ async fn a_sale_goes_from_lock_to_money_and_the_key_opens_the_goods() {
     let delivery = town.accept(&accept).await.expect("delivered");
     let opened = OpenedOffer::check(reply.clone(), &order, input().price, NOW).expect("opened");
     assert!(opened.open_key(&delivery.preimage).is_some());
-    assert!(delivery.promise.is_some());
+    assert!(!delivery.promises.is_empty());
     assert_eq!(town.state(&reply), OrderState::Promised);
 
     town.archive.publish_once().expect("published");
@@ -160,7 +160,7 @@ async fn from_half_of_the_time_on_the_bank_gets_the_key_and_not_before() {
     assert_eq!(order.state, OrderState::Captured);
     assert!(order.capture.is_some());
     let delivery = town.accept(&accept).await.expect("delivered");
-    assert_eq!(delivery.promise, None);
+    assert_eq!(delivery.promises, []);
     assert_eq!(town.merchant.claim().await.expect("claimed"), 1);
 }
 
@@ -184,7 +184,7 @@ async fn a_sale_that_became_unknown_is_found_in_the_log() {
     town.set_clock(90);
     assert_eq!(town.merchant.push_commits().await.expect("pushed"), 1);
     let delivery: Delivery = town.accept(&accept).await.expect("delivered");
-    assert!(delivery.promise.is_some());
+    assert!(!delivery.promises.is_empty());
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn a_promise_without_a_checkpoint_by_half_of_the_time_is_insured_at_the_ba
     let order = town.record(&reply);
     assert_eq!(
         (order.state, order.promise),
-        (OrderState::Captured, first.promise)
+        (OrderState::Captured, first.promises.into_iter().next())
     );
 }
 

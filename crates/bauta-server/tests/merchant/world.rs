@@ -19,16 +19,19 @@ use bauta_io::SystemRng;
 use bauta_proto::{
     accept::{Accept, AcceptRequest, Delivery},
     codec::{Message, Signed},
-    commit::Promise,
     ids::{BankId, LockTag, Pseudonym, Serial},
     limits::RECEIPT_BYTES_MAX,
     lock::{
-        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, Lock, LockPrivate, LockPublic,
-        LockState, LockStatus, LockStatusRequest, TaggedLockState,
+        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, Lock, LockMode, LockPrivate,
+        LockPublic, LockState, LockStatus, LockStatusRequest, TaggedLockState,
     },
-    log::{leaf::Leaf, receipt::Receipt},
-    offer::{OrderReply, OrderRequest},
+    log::{
+        leaf::{Deed, Leaf},
+        receipt::Receipt,
+    },
+    offer::{Mode, OrderReply, OrderRequest},
     problem::{Problem, ProblemKind},
+    submission::Promise,
     time::{Clock, Seconds, Timestamp},
     transport::{
         Body, Endpoint, Method, Request, Response, Transport, TransportError, archive, bank,
@@ -148,7 +151,7 @@ impl Transport for Net {
 impl Net {
     async fn log(&self, request: Request, way: Way) -> (u16, Vec<u8>) {
         let path = request.url[LOG.len()..].to_owned();
-        let is_commit = path == archive::SubmitCommit::PATH;
+        let is_commit = path == archive::SubmitLeaf::PATH;
         let (status, body) = exchange(&self.log, request, &path).await;
         match Signed::<Promise>::from_bytes(&body) {
             Ok(promise) if is_commit => (status, self.told(promise, way).to_bytes()),
@@ -238,7 +241,7 @@ impl TestBank {
     }
 
     fn claim(&self, claim: &Claim) -> ClaimOutcome {
-        let has_proof = claim.commit.is_some();
+        let has_proof = !claim.proofs.is_empty();
         let mut claims = self.claims.lock().expect("no panic");
         claims.push((claim.lock_tag, has_proof));
         if let Some(outcome) = *self.answer.lock().expect("no panic") {
@@ -248,8 +251,8 @@ impl TestBank {
         match states.get(&claim.lock_tag) {
             None | Some(LockState::Unknown) => ClaimOutcome::Unknown,
             Some(LockState::Released) => ClaimOutcome::Released,
-            Some(LockState::Held) if !has_proof => ClaimOutcome::Undecided,
-            Some(LockState::Held | LockState::Captured { .. }) => {
+            Some(LockState::Held | LockState::Prepared) if !has_proof => ClaimOutcome::Undecided,
+            Some(LockState::Held | LockState::Prepared | LockState::Captured { .. }) => {
                 let mut credited = self.credited.lock().expect("no panic");
                 credited.push(claim.clone());
                 ClaimOutcome::Credited
@@ -360,6 +363,7 @@ impl Town {
             version: good.version,
             bank: BankId::from(self.net.bank.key.verifying_key()),
             log_policy: self.archive.policy().policy_id(),
+            mode: Mode::Fast,
             pseudonym: Pseudonym::from(key(3).verifying_key()),
             nonce: [nonce; 32],
         }
@@ -420,6 +424,7 @@ impl Town {
         let offer = &reply.offer.body;
         let expiry = self.clock.now().plus(Seconds(80));
         let public = LockPublic {
+            mode: LockMode::Fast,
             bank: offer.bank,
             serial: Serial([serial; 16]),
             hash_lock: offer.hash_lock,
@@ -458,7 +463,12 @@ impl Town {
         let receipt = order.receipt.as_ref().expect("a receipt");
         assert!(receipt.len() <= RECEIPT_BYTES_MAX);
         let lock = &order.accept.as_ref().expect("a lock").lock;
-        let leaf = Leaf::commit(lock.lock_tag(), lock.public.expiry, delivery.preimage);
+        let leaf = Leaf::of_lock(
+            Deed::Commit,
+            lock.lock_tag(),
+            lock.public.expiry,
+            delivery.preimage,
+        );
         let receipt = Receipt::from_text(receipt).expect("a receipt");
         receipt.check(&leaf, self.archive.policy()).expect("proves");
     }
@@ -487,6 +497,7 @@ fn config(folder: PathBuf, bank: BankId) -> MerchantConfig {
         offer_minutes: 15,
         lock_min_s: None,
         lock_max_s: None,
+        reveal_window_s: 60,
         dispute_window_s: 600,
         checkpoint_interval_s: 2,
         bank_round_trip_s: 10,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use bauta_proto::ids::LockTag;
+use bauta_proto::{ids::LockTag, log::leaf::Deed};
 use rusqlite::Connection;
 
 use super::*;
@@ -21,7 +21,12 @@ fn folder() -> Folder {
 
 fn leaf(number: u8) -> NewLeaf {
     NewLeaf {
-        leaf: Leaf::commit(LockTag([number; 32]), Timestamp(1_000), [number; 32]),
+        leaf: Leaf::of_lock(
+            Deed::Commit,
+            LockTag([number; 32]),
+            Timestamp(1_000),
+            [number; 32],
+        ),
         promised_at: Timestamp(u64::from(number)),
     }
 }

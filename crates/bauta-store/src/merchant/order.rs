@@ -3,10 +3,10 @@
 use bauta_proto::{
     accept::AcceptRequest,
     codec::{Message, Signed},
-    commit::Promise,
     ids::{AccountId, GoodId, Txid},
     lock::LockStatus,
     offer::{Offer, OrderRequest},
+    submission::Promise,
     time::Timestamp,
 };
 
@@ -195,6 +195,7 @@ impl Order {
             version: self.version,
             bank: offer.bank,
             log_policy: offer.log_policy,
+            mode: offer.mode.mode(),
             pseudonym: offer.pseudonym,
             nonce: offer.nonce,
         }

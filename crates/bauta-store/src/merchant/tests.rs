@@ -7,14 +7,14 @@ use bauta_crypto::{
 use bauta_proto::{
     accept::{Accept, AcceptRequest},
     codec::{Message, Signed},
-    commit::Promise,
     ids::{
         AccountId, BankId, CiphertextRoot, GoodId, MerchantId, PlaintextRoot, PolicyId, Pseudonym,
         Serial, Txid,
     },
-    lock::{Lock, LockPrivate, LockPublic, LockStatus},
+    lock::{Lock, LockMode, LockPrivate, LockPublic, LockStatus},
     merchant::{Conditions, GoodForSale, Seller, compose_offer},
-    offer::{OrderRequest, Terms},
+    offer::{Mode, OrderRequest, Terms},
+    submission::Promise,
     time::{Seconds, Timestamp},
 };
 
@@ -97,6 +97,7 @@ fn good(number: u8) -> GoodForSale {
 fn offer(number: u8, now: Timestamp) -> MerchantCommand {
     let key = SigningKey::from_seed(&Secret::new([1; 32]));
     let request = OrderRequest {
+        mode: Mode::Fast,
         merchant: MerchantId::from(key.verifying_key()),
         good: GoodId([1; 16]),
         version: 1,
@@ -111,6 +112,7 @@ fn offer(number: u8, now: Timestamp) -> MerchantCommand {
         account: AccountId([6; 32]),
     };
     let conditions = Conditions {
+        reveal_window: Seconds(60),
         offer_span: Seconds(60),
         lock_min: Seconds(10),
         lock_max: Seconds(100),
@@ -130,6 +132,7 @@ fn accept(order: &Order, lock: u8, send: bool) -> MerchantCommand {
     let offer = &order.offer.body;
     let bank = SigningKey::from_seed(&Secret::new([2; 32]));
     let public = LockPublic {
+        mode: LockMode::Fast,
         bank: offer.bank,
         serial: Serial([lock; 16]),
         hash_lock: offer.hash_lock,

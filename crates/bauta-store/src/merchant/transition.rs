@@ -3,10 +3,10 @@
 use bauta_proto::{
     accept::AcceptRequest,
     codec::{Message, Signed},
-    commit::Promise,
     ids::{AccountId, Txid},
     lock::LockStatus,
     offer::{Offer, OrderRequest},
+    submission::Promise,
     time::Timestamp,
 };
 use rusqlite::{Params, Transaction, params};

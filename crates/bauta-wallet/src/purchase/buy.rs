@@ -7,7 +7,7 @@ use bauta_proto::{
     ids::{BankId, GoodId, MerchantId, Pseudonym},
     log::policy::Policy,
     money::{Amount, Currency, Money},
-    offer::OrderRequest,
+    offer::{Mode, OrderRequest},
     time::{Seconds, Timestamp},
     transport::Transport,
 };
@@ -185,6 +185,7 @@ impl<T: Transport> Wallet<T> {
             version,
             bank: bank.bank,
             log_policy: bank.parsed_policy()?.policy_id(),
+            mode: Mode::Fast,
             pseudonym: Pseudonym::from(pseudonym),
             nonce,
         })

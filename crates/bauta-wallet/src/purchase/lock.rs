@@ -4,7 +4,7 @@ use bauta_proto::{
     codec::Message,
     coin::{Authorized, authorize},
     customer::{CheckedLock, OpenedOffer},
-    ids::AccountId,
+    ids::{AccountId, HashLock},
     lock::{LockReply, LockRequest, Payer},
     money::Amount,
     problem::ProblemKind,
@@ -97,7 +97,7 @@ impl<T: Transport> Wallet<T> {
             account: AccountId::from(key.verifying_key()),
             nonce,
         };
-        let body = opened.lock_request(expiry, payer, Vec::new());
+        let body = opened.lock_request(expiry, HashLock([0; 32]), payer, Vec::new());
         let signatures = vec![body.sign(&key)];
         Authorized { body, signatures }
     }
@@ -123,7 +123,12 @@ impl<T: Transport> Wallet<T> {
         };
         let (inputs, secrets) = self.inputs(&mut coins);
         let keys: Vec<_> = secrets.iter().map(|secrets| &secrets.key).collect();
-        let body = opened.lock_request(expiry, Payer::Coins(inputs.clone()), outputs);
+        let body = opened.lock_request(
+            expiry,
+            HashLock([0; 32]),
+            Payer::Coins(inputs.clone()),
+            outputs,
+        );
         for coin in &mut coins {
             coin.state = CoinUse::Paying(purchase.id);
             batch.put(coin);

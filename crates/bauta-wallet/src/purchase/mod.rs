@@ -20,12 +20,12 @@ use bauta_proto::{
     accept::AcceptRequest,
     codec::Signed,
     coin::Authorized,
-    commit::Promise,
     customer::OpenedOffer,
     ids::{BankId, ParseIdError},
     lock::{Lock, LockRequest, LockStatus},
     money::Money,
     offer::{OrderReply, OrderRequest},
+    submission::Promise,
     time::Timestamp,
 };
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};

@@ -6,15 +6,15 @@ use bauta_crypto::merkle::Frontier;
 use bauta_proto::{
     accept::Delivery,
     codec::Signed,
-    commit::Promise,
     decision::{Age, age},
     ids::LockTag,
     lock::{LockState, LockStatus, LockStatusRequest},
     log::{
-        leaf::Leaf,
+        leaf::{Deed, Leaf},
         reader::{FetchedCheckpoint, LogReader, ReadError},
     },
     problem::ProblemKind,
+    submission::Promise,
     time::{CLOCK_TOLERANCE, Seconds},
     transport::{CallError, Transport, bank as bank_endpoints, merchant},
 };
@@ -63,7 +63,7 @@ impl<T: Transport> Wallet<T> {
             Ok(delivery) if is_right(&delivery, &accepting) => {
                 let found = Found {
                     preimage: delivery.preimage,
-                    promise: delivery.promise,
+                    promise: delivery.promises.into_iter().next(),
                     captured: None,
                 };
                 return self.deliver(purchase, accepting, found);
@@ -298,7 +298,7 @@ async fn search_in<T: Transport>(
         let place = read
             .leaves
             .iter()
-            .position(|leaf| leaf.lock_tag() == Some(tag));
+            .position(|leaf| leaf.about_lock() == Some((tag, Deed::Commit)));
         if let Some(place) = place {
             return Ok(Some(FoundLeaf {
                 leaf: read.leaves[place].clone(),
@@ -318,7 +318,7 @@ async fn receipt<T: Transport>(
     delivered: &Delivered,
 ) -> Result<Option<Vec<u8>>> {
     let public = &delivered.accepting.lock.public;
-    let leaf = Leaf::commit(public.lock_tag(), public.expiry, delivered.preimage);
+    let leaf = public.leaf(Deed::Commit, delivered.preimage);
     let checkpoint = reader.checkpoint().await.map_err(WalletError::Log)?;
     let is_late = age(checkpoint.checked(), public.expiry) == Age::Late;
     if let Some(promise) = &delivered.promise {

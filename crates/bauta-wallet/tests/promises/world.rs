@@ -22,14 +22,18 @@ use bauta_proto::{
     catalogue::{AcceptedBank, Catalogue, Listing},
     codec::{Message, Signed},
     coin::*,
-    commit::{Promise, Record},
     ids::*,
     lock::*,
-    log::{leaf::Leaf, policy::Policy, receipt::Receipt},
+    log::{
+        leaf::{Deed, Leaf},
+        policy::Policy,
+        receipt::Receipt,
+    },
     merchant::{CheckedAccept, ComposedOffer, Conditions, GoodForSale, Seller, compose_offer},
     money::{Amount, Currency},
     offer::{OrderRequest, Terms},
     problem::{Problem, ProblemKind},
+    submission::{Promise, Record},
     time::{Clock, Seconds, Timestamp},
     transport::{Body, Request, Response, Transport, TransportError},
 };
@@ -214,7 +218,8 @@ impl World {
     }
 
     pub(crate) fn forget_the_record(&self) {
-        self.state().leaves[0] = Leaf::commit(LockTag([0; 32]), Timestamp(0), [0; 32]);
+        self.state().leaves[0] =
+            Leaf::of_lock(Deed::Commit, LockTag([0; 32]), Timestamp(0), [0; 32]);
     }
 
     /// Another bank takes over the address.
@@ -459,6 +464,7 @@ impl State {
 
     fn new_lock(&self, body: &LockRequest) -> Lock {
         let public = LockPublic {
+            mode: body.mode,
             bank: body.bank,
             serial: Serial([u8::try_from(self.locks.len()).expect("few"); 16]),
             hash_lock: body.hash_lock,
@@ -519,7 +525,10 @@ impl State {
     fn release(&mut self, now: Timestamp) {
         for held in &mut self.locks {
             let tag = held.lock.lock_tag();
-            let has_leaf = self.leaves.iter().any(|leaf| leaf.lock_tag() == Some(tag));
+            let has_leaf = self
+                .leaves
+                .iter()
+                .any(|leaf| leaf.about_lock() == Some((tag, Deed::Commit)));
             if held.state == LockState::Held
                 && held.lock.public.expiry.plus(Seconds(30)) < now
                 && !has_leaf
@@ -569,6 +578,7 @@ impl State {
             account: AccountId([4; 32]),
         };
         let conditions = Conditions {
+            reveal_window: Seconds(60),
             offer_span: Seconds(3_600),
             lock_min: self.lock_min,
             lock_max: self.lock_min.max(Seconds(3_600)),
@@ -595,7 +605,7 @@ impl State {
         let checked = CheckedAccept::check(request, offer, now).expect("acceptable");
         let public = &checked.lock().public;
         let preimage = self.preimages[&txid];
-        let leaf = Leaf::commit(public.lock_tag(), public.expiry, preimage);
+        let leaf = Leaf::of_lock(Deed::Commit, public.lock_tag(), public.expiry, preimage);
         if !self.leaves.contains(&leaf) {
             self.leaves.push(leaf.clone());
             self.sold += PRICE;
@@ -615,7 +625,7 @@ impl State {
         let delivery = Delivery {
             txid,
             preimage,
-            promise: Some(promise.signed(&self.log_key)),
+            promises: vec![promise.signed(&self.log_key)],
         };
         Ok(self.keep(txid.0, delivery.to_bytes()))
     }

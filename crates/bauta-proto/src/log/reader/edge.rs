@@ -63,7 +63,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::log::test_log::{MemoryFiles, TestLog, URL, leaf, run};
+    use crate::log::test_log::{MemoryFiles, TestLog, leaf, run};
 
     #[test]
     fn the_edge_is_the_one_that_reading_everything_gives() {
@@ -71,7 +71,7 @@ mod tests {
             let log = TestLog::new(size);
             let files = Arc::new(MemoryFiles::default());
             log.publish(&files, size, 5_000);
-            let reader = LogReader::new(files, URL.to_owned(), log.policy());
+            let reader = log.reader(&files);
             let checkpoint = run(reader.checkpoint()).expect("an honest checkpoint");
             let mut frontier = Frontier::new();
             (0..size).for_each(|index| frontier.append(leaf(index).hash()));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::test_log::{MemoryFiles, TestLog, URL, key, leaf, run};
+use crate::log::test_log::{MemoryFiles, TestLog, key, leaf, run};
 
 const TIME_S: u64 = 5_000;
 
@@ -8,7 +8,7 @@ fn world(size: u64) -> (TestLog, Arc<MemoryFiles>, LogReader<MemoryFiles>) {
     let log = TestLog::new(size);
     let files = Arc::new(MemoryFiles::default());
     log.publish(&files, size, TIME_S);
-    let reader = LogReader::new(Arc::clone(&files), URL.to_owned(), log.policy());
+    let reader = log.reader(&files);
     (log, files, reader)
 }
 
@@ -173,7 +173,7 @@ fn a_log_that_appends_extends_and_one_that_rewrites_is_forked() {
 
     log.entries[7] = leaf(1_000).to_bytes();
     log.publish(&files, 600, TIME_S + 2);
-    let rewriting = LogReader::new(Arc::clone(&files), URL.to_owned(), log.policy());
+    let rewriting = log.reader(&files);
     let forked = checkpoint(&rewriting);
     let error = run(rewriting.extends(&older, &forked)).expect_err("rewritten");
     assert!(matches!(error, ReadError::Forked), "{error:?}");

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     log::{
-        reader::{FetchedCheckpoint, LogReader},
-        test_log::{MemoryFiles, TestLog, URL, leaf, run},
+        reader::FetchedCheckpoint,
+        test_log::{MemoryFiles, TestLog, leaf, run},
     },
     time::Timestamp,
 };
@@ -14,7 +14,7 @@ fn receipt(index: u64) -> (TestLog, Receipt) {
     let log = TestLog::new(600);
     let files = Arc::new(MemoryFiles::default());
     log.publish(&files, 600, 5_000);
-    let reader = LogReader::new(Arc::clone(&files), URL.to_owned(), log.policy());
+    let reader = log.reader(&files);
     let note = log.checkpoint(600, 5_000);
     let checkpoint = FetchedCheckpoint::open(note, &log.policy()).expect("a checkpoint");
     let receipt = run(reader.receipt(index, &leaf(index), &checkpoint)).expect("proves");

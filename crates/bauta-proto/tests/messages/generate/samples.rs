@@ -9,14 +9,13 @@ use bauta_proto::{
         CoinState, CoinStateRequest, ExchangeRequest, Issued, KeysetList, PublishedKeyset,
         RestoreRequest, Restored, RestoredOutput, authorize,
     },
-    commit::Promise,
     ids::LockTag,
     lock::{
-        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, CommitProof, LockReply, LockState,
+        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, LeafProof, LockReply, LockState,
         LockStatus, LockStatusRequest, Release, TaggedLockState,
     },
-    log::policy::Policy,
-    merchant::commit,
+    log::{leaf::Deed, policy::Policy},
+    submission::{Promise, Submission},
 };
 
 use super::{
@@ -368,10 +367,11 @@ fn lock_outcomes() -> Vec<Sample> {
         claims: vec![Claim {
             lock_tag,
             payee: world.payee.clone(),
-            commit: Some(CommitProof {
+            proofs: vec![LeafProof {
+                deed: Deed::Commit,
                 preimage,
                 receipt: world.receipt(1),
-            }),
+            }],
         }],
     };
     use ClaimOutcome as O;
@@ -401,6 +401,7 @@ fn lock_outcomes() -> Vec<Sample> {
             tagged(0x19, LockState::Held),
             tagged(0x1a, LockState::Captured { preimage }),
             tagged(0x1b, LockState::Released),
+            tagged(0x1c, LockState::Prepared),
         ],
     };
     vec![
@@ -554,7 +555,7 @@ fn log() -> Vec<Sample> {
     let world = &*WORLD;
     let policy: Policy = world.policy();
     let origin = &policy.logs()[0].key.name;
-    let commit = commit(world.lock.lock(), &world.preimage);
+    let commit = Submission::new(world.lock.lock(), Deed::Commit, *world.preimage.expose());
     let promise = Promise {
         log: Promise::log_name(origin),
         leaf_hash: world.commit_leaf(),
@@ -564,7 +565,7 @@ fn log() -> Vec<Sample> {
     let delivery = Delivery {
         txid: world.offer.txid(),
         preimage: *world.preimage.expose(),
-        promise: Some(promise.clone().signed(&world.archive)),
+        promises: vec![promise.clone().signed(&world.archive)],
     };
     vec![
         by(
@@ -579,8 +580,8 @@ fn log() -> Vec<Sample> {
             ),
         ),
         sample(
-            "commit",
-            "Commit",
+            "submission",
+            "Submission",
             "the sale of lock-good",
             commit.to_bytes(),
             152,

@@ -29,15 +29,15 @@ use bauta_crypto::{
 use bauta_io::threads::blocking;
 use bauta_proto::{
     codec::{Message, Signed},
-    commit::Promise,
     ids::BankId,
     log::{
         leaf::Leaf,
         policy::{Policy, PolicyTextError},
     },
     problem::{Problem, ProblemKind},
+    submission::Promise,
     time::{Clock, Seconds, Timestamp},
-    transport::archive::{CHECKPOINT_PATH, POLICY_PATH, SubmitCommit, SubmitRecord},
+    transport::archive::{CHECKPOINT_PATH, POLICY_PATH, SubmitLeaf, SubmitRecord},
 };
 use bauta_store::{
     StoreError,
@@ -176,7 +176,7 @@ impl Archive {
             .route(CHECKPOINT_PATH, get(endpoints::files::checkpoint))
             .route("/tile/{*path}", get(endpoints::files::tile))
             .route(POLICY_PATH, get(endpoints::files::policy));
-        let router = operation::<SubmitCommit, _, _, _>(router, endpoints::commit::commit);
+        let router = operation::<SubmitLeaf, _, _, _>(router, endpoints::leaf::leaf);
         let router = operation::<SubmitRecord, _, _, _>(router, endpoints::record::record);
         router.with_state(Arc::clone(self))
     }

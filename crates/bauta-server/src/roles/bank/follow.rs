@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bauta_proto::{
-    decision::{Verdict, verdict},
+    decision::{Age, age},
     ids::LockTag,
     lock::opens,
     log::{
-        leaf::Leaf,
+        leaf::{Deed, Leaf},
         reader::{FetchedCheckpoint, ReadError},
     },
     time::{CLOCK_TOLERANCE, Timestamp},
@@ -118,8 +118,8 @@ impl<T: Transport + 'static> Bank<T> {
                 let Some(lock_tag) = committed_lock(reader, leaf)? else {
                     continue;
                 };
-                match verdict(checkpoint.checked(), leaf.expiry, true) {
-                    Verdict::Capture => advance.captures.push((lock_tag, leaf.value)),
+                match age(checkpoint.checked(), leaf.expiry) {
+                    Age::Early => advance.captures.push((lock_tag, leaf.value)),
                     _ => advance.await_receipt.push((lock_tag, leaf.value)),
                 }
             }
@@ -165,9 +165,7 @@ impl<T: Transport + 'static> Bank<T> {
             let held = bank
                 .readers
                 .read_or_fail(|reader| reader.held_before(expired, RELEASES_MAX))?;
-            let is_due = |expiry: Timestamp| {
-                verdict(checkpoint.checked(), expiry, false) == Verdict::Release
-            };
+            let is_due = |expiry: Timestamp| age(checkpoint.checked(), expiry) == Age::Late;
             let due = held.into_iter().filter(|lock| is_due(lock.expiry));
             Ok(due.map(|lock| lock.lock_tag).collect())
         })
@@ -209,7 +207,7 @@ impl<T: Transport + 'static> Bank<T> {
 
 /// The lock of this bank that the leaf commits, if it is one.
 fn committed_lock(reader: &BankReader, leaf: &Leaf) -> Result<Option<LockTag>, StoreError> {
-    let Some(lock_tag) = leaf.lock_tag() else {
+    let Some((lock_tag, Deed::Commit)) = leaf.about_lock() else {
         return Ok(None);
     };
     let lock = reader.lock(lock_tag)?;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bauta_proto::{
     codec::{Message, Signed},
-    commit::{Promise, Record},
     log::reader::{FetchedCheckpoint, ReadError},
     money::Currency,
+    submission::{Promise, Record},
     transport::{CallError, Transport, archive::SubmitRecord, call},
 };
 use bauta_store::{

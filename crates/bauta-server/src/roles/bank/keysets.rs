@@ -9,10 +9,10 @@ use bauta_crypto::blind::IssuerKey;
 use bauta_proto::{
     codec::Message,
     coin::{Keyset, KeysetList, PublishedKeyset},
-    commit::Record,
     ids::{BankId, KeysetId},
     money::Currency,
     problem::{Problem, ProblemKind},
+    submission::Record,
     time::{Seconds, Timestamp},
 };
 use bauta_store::bank::{KeysetNumber, KeysetRow};

@@ -138,8 +138,6 @@ impl<T: Transport + 'static> Bank<T> {
     ) -> Result<Arc<Self>, BankStartError> {
         config.check()?;
         let policy = Arc::new(config.log_policy.load()?);
-        let log_url = policy.logs().first().and_then(|log| log.url.clone());
-        let log_url = log_url.ok_or(BankStartError::LogAddress)?;
         std::fs::create_dir_all(&config.data)?;
         let mut store = BankStore::open(&config.store_path(), bank_id(&seed))?;
         if !store.go_by(policy.policy_id())? {
@@ -148,11 +146,9 @@ impl<T: Transport + 'static> Bank<T> {
         let readers = Readers::new(config.store_path());
         let keysets = Keysets::default();
         keysets.replace(readers.read_or_fail(|reader| reader.keysets())?, &seed)?;
-        let log = LogReader::new(
-            Arc::clone(&world.transport),
-            log_url.clone(),
-            Arc::clone(&policy),
-        );
+        let first = policy.logs().first().ok_or(BankStartError::LogAddress)?;
+        let log = LogReader::new(Arc::clone(&world.transport), first, Arc::clone(&policy))
+            .ok_or(BankStartError::LogAddress)?;
         let apply = move |commands| store.apply(commands);
         Ok(Arc::new(Self {
             key: signing_key(&seed),
@@ -163,7 +159,7 @@ impl<T: Transport + 'static> Bank<T> {
             schedule: config.schedule(),
             limits: limits(config),
             policy,
-            log_url,
+            log_url: log.url().to_owned(),
             log,
             follow_interval: Duration::from_millis(config.follow_interval_ms),
             world,

@@ -37,6 +37,9 @@ pub struct MerchantConfig {
     pub lock_min_s: Option<u32>,
     /// How much time a lock may have left when it comes, in seconds. Without it: an hour more than `lock_min_s`.
     pub lock_max_s: Option<u32>,
+    /// For how long after a lock's expiry the shop may still publish the key, once it has prepared (mode SAFE), in seconds.
+    #[serde(default = "reveal_window_s")]
+    pub reveal_window_s: u32,
     /// For how long after a lock's expiry the customer can dispute, in seconds.
     #[serde(default = "dispute_window_s")]
     pub dispute_window_s: u32,
@@ -151,6 +154,7 @@ impl MerchantConfig {
             offer_span: Seconds(self.offer_minutes * 60),
             lock_min,
             lock_max,
+            reveal_window: Seconds(self.reveal_window_s),
             dispute_window: Seconds(self.dispute_window_s),
         })
     }
@@ -206,6 +210,10 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BankId, D::Error> {
 
 const fn offer_minutes() -> u32 {
     15
+}
+
+const fn reveal_window_s() -> u32 {
+    300
 }
 
 const fn dispute_window_s() -> u32 {

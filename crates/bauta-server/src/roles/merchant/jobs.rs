@@ -8,9 +8,9 @@ use bauta_proto::{
     decision::{Age, age},
     ids::BankId,
     limits::CLAIMS_MAX,
-    lock::{Claim, ClaimOutcome, ClaimRequest, CommitProof},
+    lock::{Claim, ClaimOutcome, ClaimRequest, LeafProof},
     log::{
-        leaf::Leaf,
+        leaf::Deed,
         reader::{FetchedCheckpoint, ReadError},
     },
     merchant::{Route, route},
@@ -208,7 +208,7 @@ impl<T: Transport + 'static> Merchant<T> {
         let lock = &order.accept.as_ref()?.lock;
         let index = order.promise.as_ref()?.body.index;
         let preimage = self.secrets(order).preimage;
-        let leaf = Leaf::commit(lock.lock_tag(), lock.public.expiry, *preimage.expose());
+        let leaf = lock.public.leaf(Deed::Commit, *preimage.expose());
         let now = self.now();
         match self.log_reader.receipt(index, &leaf, checkpoint).await {
             // A proof that is not early proves nothing to the bank, and no later one is: the log's clock is ahead.
@@ -330,14 +330,16 @@ impl<T: Transport + 'static> Merchant<T> {
     fn claim_of(&self, order: &Order, with_proof: bool) -> Option<Claim> {
         let lock = &order.accept.as_ref()?.lock;
         let secrets = self.secrets(order);
-        let proof = order.receipt.clone().map(|receipt| CommitProof {
+        let receipt = order.receipt.clone().filter(|_| with_proof);
+        let proof = receipt.map(|receipt| LeafProof {
+            deed: Deed::Commit,
             preimage: *secrets.preimage.expose(),
             receipt,
         });
         Some(Claim {
             lock_tag: lock.lock_tag(),
             payee: secrets.payee(lock.public.bank, order.account),
-            commit: proof.filter(|_| with_proof),
+            proofs: proof.into_iter().collect(),
         })
     }
 

@@ -30,7 +30,6 @@ use bauta_crypto::{
 use bauta_proto::{
     accept::Delivery,
     catalogue::{AcceptedBank, Catalogue},
-    commit::Promise,
     ids::{AccountId, BankId, MerchantId, Txid},
     log::{
         policy::{KnownLog, Policy},
@@ -38,6 +37,7 @@ use bauta_proto::{
     },
     merchant::{Conditions, Margins, SaleSecrets, Seller},
     problem::{Problem, ProblemKind},
+    submission::Promise,
     time::{Clock, Seconds, Timestamp},
     transport::Transport,
 };
@@ -171,11 +171,12 @@ impl<T: Transport + 'static> Merchant<T> {
         let path = config.store_path();
         let store = MerchantStore::open(&path)?.with_offers_max(config.offers_max);
         let store = Arc::new(Mutex::new(store));
-        let log_reader = LogReader::new(
-            Arc::clone(&world.transport),
-            log.url.clone(),
-            Arc::clone(&policy),
-        );
+        let first = policy
+            .logs()
+            .first()
+            .ok_or(MerchantStartError::LogAddress)?;
+        let log_reader = LogReader::new(Arc::clone(&world.transport), first, Arc::clone(&policy))
+            .ok_or(MerchantStartError::LogAddress)?;
         let writes = Arc::clone(&store);
         let apply = move |commands: Vec<_>| locked(&writes).apply(&commands);
         Ok(Arc::new(Self {
@@ -269,7 +270,7 @@ impl<T> Merchant<T> {
             return Ok(Delivery {
                 txid: order.txid,
                 preimage: *self.secrets(order).preimage.expose(),
-                promise: order.promise.clone(),
+                promises: order.promise.clone().into_iter().collect(),
             });
         }
         if order.state == OrderState::Failed {
@@ -285,7 +286,7 @@ impl<T> Merchant<T> {
 
 impl Log {
     fn of(policy: &Policy) -> Option<Self> {
-        let KnownLog { key, url } = policy.logs().first()?;
+        let KnownLog { key, url, .. } = policy.logs().first()?;
         Some(Self {
             url: url.clone()?,
             name: Promise::log_name(&key.name),

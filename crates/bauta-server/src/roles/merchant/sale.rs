@@ -5,16 +5,16 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use bauta_proto::{
     codec::Signed,
-    commit::Promise,
     ids::{LockTag, Txid},
     lock::{Capture, Lock, LockState, LockStatus, LockStatusRequest},
-    log::leaf::Leaf,
-    merchant::{Route, commit, route},
+    log::leaf::Deed,
+    merchant::{Route, route},
     problem::{Problem, ProblemKind},
+    submission::{Promise, Submission},
     time::{Seconds, Timestamp},
     transport::{
         CallError, Transport, TransportError,
-        archive::SubmitCommit,
+        archive::SubmitLeaf,
         bank::{CaptureLock, Status},
         call,
     },
@@ -174,10 +174,10 @@ impl<T: Transport + 'static> Merchant<T> {
     /// P4: the commit, brought to the log. The promise has been checked to be the log's and for this leaf.
     async fn submit(&self, order: &Order, lock: &Lock) -> Result<Signed<Promise>, Unconfirmed> {
         let preimage = self.secrets(order).preimage;
-        let leaf = Leaf::commit(lock.lock_tag(), lock.public.expiry, *preimage.expose());
-        let commit = commit(lock, &preimage);
+        let leaf = lock.public.leaf(Deed::Commit, *preimage.expose());
+        let commit = Submission::new(lock, Deed::Commit, *preimage.expose());
         let transport = &*self.world.transport;
-        let promise = self.in_time(call::<SubmitCommit, _>(transport, &self.log.url, &commit));
+        let promise = self.in_time(call::<SubmitLeaf, _>(transport, &self.log.url, &commit));
         let promise = promise.await.map_err(|error| unconfirmed(&error))?;
         let said = promise
             .verified(&self.log.key)
@@ -251,7 +251,7 @@ impl<T: Transport + 'static> Merchant<T> {
                     reason: Reason::Released,
                     at: now,
                 },
-                LockState::Held => self.later(order, None),
+                LockState::Held | LockState::Prepared => self.later(order, None),
                 LockState::Unknown => self.denied(order, now),
             },
             Err(Unconfirmed::Denied) => self.denied(order, now),

@@ -3,13 +3,13 @@
 use bauta_crypto::{hash, sign::SigningKey};
 use bauta_io::SystemClock;
 use bauta_proto::{
-    codec::Message,
-    commit::Commit,
     ids::{HashLock, PayeeCommitment, PolicyId, Serial},
-    lock::{Lock, LockPrivate, LockPublic},
+    lock::{Lock, LockMode, LockPrivate, LockPublic},
+    log::leaf::Deed,
     money::Amount,
+    submission::Submission,
     time::{Clock, Seconds, Timestamp},
-    transport::archive::SubmitCommit,
+    transport::archive::SubmitLeaf,
 };
 use bauta_server::config::RoleName;
 use rayon::prelude::*;
@@ -56,11 +56,11 @@ pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
 /// Commits of as many locks, on every core.
 fn commits(bank: &SigningKey, count: usize) -> Vec<Prepared> {
     let expiry = SystemClock.now().plus(Seconds::days(1));
-    let commit = |index| Prepared::new::<SubmitCommit>(&commit(bank, index, expiry));
+    let commit = |index| Prepared::new::<SubmitLeaf>(&commit(bank, index, expiry));
     (0..count).into_par_iter().map(commit).collect()
 }
 
-fn commit(bank: &SigningKey, index: usize, expiry: Timestamp) -> Commit {
+fn commit(bank: &SigningKey, index: usize, expiry: Timestamp) -> Submission {
     let mut preimage = hash::sha256(&[b"preimage", &index.to_be_bytes()]);
     preimage[0] ^= 1;
     let mut serial = [0; 16];
@@ -71,6 +71,7 @@ fn commit(bank: &SigningKey, index: usize, expiry: Timestamp) -> Commit {
         hash_lock: HashLock(hash::sha256(&[&preimage])),
         expiry,
         log_policy: PolicyId([3; 32]),
+        mode: LockMode::Fast,
     };
     let private = LockPrivate {
         amount: Amount::power_of_two(0).expect("one").of(currency()),
@@ -79,12 +80,6 @@ fn commit(bank: &SigningKey, index: usize, expiry: Timestamp) -> Commit {
         settle_until: expiry,
         salt: [5; 16],
     };
-    let private_id = private.id();
     let lock = Lock::new(public, private, bank);
-    Commit {
-        lock: lock.public,
-        private_id,
-        signature: lock.signature,
-        preimage,
-    }
+    Submission::new(&lock, Deed::Commit, preimage)
 }

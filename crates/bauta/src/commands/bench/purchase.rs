@@ -8,10 +8,11 @@ use bauta_proto::{
     codec::Message,
     coin::authorize,
     customer::{CheckedLock, OpenedOffer},
+    ids::HashLock,
     lock::{LockReply, LockRequest, Payer},
-    log::leaf::Leaf,
+    log::leaf::{Deed, Leaf},
     money::Money,
-    offer::{OrderReply, OrderRequest},
+    offer::{Mode, OrderReply, OrderRequest},
     time::Clock,
     transport::{
         bank::LockValue,
@@ -122,6 +123,7 @@ impl Purchase {
             version: 1,
             bank: setting.bank,
             log_policy: setting.policy,
+            mode: Mode::Fast,
             pseudonym: pseudonym.verifying_key().into(),
             nonce: *Secret::generate(&mut rng).expose(),
         };
@@ -150,15 +152,19 @@ impl Customer {
         let offer = offer.map_err(|error| Failure::from_error(&error))?;
         let inputs = vec![purchase.coin.input()];
         let payer = Payer::Coins(inputs.clone());
-        let request = offer.lock_request(offer.lock_expiry(now), payer, Vec::new());
+        let request =
+            offer.lock_request(offer.lock_expiry(now), HashLock([0; 32]), payer, Vec::new());
         let authorized = authorize(request, &inputs, &[&purchase.coin.key]);
         let reply = self.bank.call::<LockValue>(&authorized).await?;
         let lock = checked(reply, &authorized.body)?;
         let accept = offer.accept(&lock, &purchase.pseudonym);
         let delivery = self.merchant.call::<AcceptOffer>(&accept).await?;
         let (tag, expiry) = (lock.lock().lock_tag(), lock.lock().public.expiry);
-        let leaf_hash = Leaf::commit(tag, expiry, delivery.preimage).hash();
-        let promised = delivery.promise.map(|promise| promise.body.leaf_hash);
+        let leaf_hash = Leaf::of_lock(Deed::Commit, tag, expiry, delivery.preimage).hash();
+        let promised = delivery
+            .promises
+            .first()
+            .map(|promise| promise.body.leaf_hash);
         if offer.open_key(&delivery.preimage).is_none() || promised != Some(leaf_hash) {
             return Err(Failure::local("the merchant delivered something else"));
         }

@@ -1,5 +1,5 @@
 //! The archive's endpoints, one file each.
 
-pub(super) mod commit;
 pub(super) mod files;
+pub(super) mod leaf;
 pub(super) mod record;

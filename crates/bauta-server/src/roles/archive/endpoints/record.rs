@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bauta_proto::{
     codec::Signed,
-    commit::{Promise, Record},
     problem::{Problem, ProblemKind},
+    submission::{Promise, Record},
 };
 
 use crate::roles::archive::Archive;

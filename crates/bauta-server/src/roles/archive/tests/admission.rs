@@ -1,17 +1,17 @@
 //! What the log takes, and that it promises nothing that is not on disk.
 
-use bauta_proto::commit::{Commit, Record};
+use bauta_proto::submission::{Record, Submission};
 
 use super::{
     super::{endpoints, *},
     world::{NOW, World, commit, key},
 };
 
-async fn submit(archive: &Arc<Archive>, commit: Commit) -> Result<Signed<Promise>, Problem> {
-    endpoints::commit::commit(Arc::clone(archive), commit).await
+async fn submit(archive: &Arc<Archive>, commit: Submission) -> Result<Signed<Promise>, Problem> {
+    endpoints::leaf::leaf(Arc::clone(archive), commit).await
 }
 
-async fn refusal(archive: &Arc<Archive>, commit: Commit) -> ProblemKind {
+async fn refusal(archive: &Arc<Archive>, commit: Submission) -> ProblemKind {
     submit(archive, commit).await.expect_err("refused").kind
 }
 
@@ -101,7 +101,7 @@ async fn one_flipped_bit_in_any_byte_of_a_commit_is_refused() {
     for position in 0..bytes.len() {
         let mut altered = bytes.clone();
         altered[position] ^= 1 << (position % 8);
-        let altered = Commit::from_bytes(&altered).expect("every field is bytes or a number");
+        let altered = Submission::from_bytes(&altered).expect("every field is bytes or a number");
         assert_eq!(
             refusal(&archive, altered).await,
             ProblemKind::BadCommit,
@@ -120,7 +120,7 @@ async fn another_preimage_is_refused_even_under_the_banks_signature() {
     let world = World::new();
     let archive = world.open();
     let preimage = world.commit(2).preimage;
-    let wrong = Commit {
+    let wrong = Submission {
         preimage,
         ..world.commit(1)
     };

@@ -7,6 +7,7 @@ use bauta_io::{HttpOptions, HttpTransport};
 use bauta_proto::{
     codec::Signed,
     log::{
+        policy::KnownLog,
         reader::{LogReader, ReadError},
         receipt::Receipt,
     },
@@ -25,7 +26,7 @@ async fn fill(
     numbers: std::ops::Range<u64>,
 ) -> Vec<Signed<Promise>> {
     let calls =
-        numbers.map(|number| endpoints::commit::commit(Arc::clone(archive), world.commit(number)));
+        numbers.map(|number| endpoints::leaf::leaf(Arc::clone(archive), world.commit(number)));
     futures_util::future::try_join_all(calls)
         .await
         .expect("promised")
@@ -40,11 +41,12 @@ async fn serve(archive: &Arc<Archive>) -> (String, LogReader<HttpTransport>) {
     let router = archive.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
     let transport = HttpTransport::new(HttpOptions::default()).expect("a client");
-    let reader = LogReader::new(
-        Arc::new(transport),
-        url.clone(),
-        Arc::clone(archive.policy()),
-    );
+    let policy = Arc::clone(archive.policy());
+    let log = KnownLog {
+        url: Some(url.clone()),
+        ..policy.logs()[0].clone()
+    };
+    let reader = LogReader::new(Arc::new(transport), &log, policy).expect("an address");
     (url, reader)
 }
 
@@ -132,7 +134,7 @@ async fn a_commit_over_http_is_promised_and_files_carry_their_types() {
     let archive = world.open();
     let (url, _) = serve(&archive).await;
     let transport = HttpTransport::new(HttpOptions::default()).expect("a client");
-    let promise = call::<SubmitCommit, _>(&transport, &url, &world.commit(1))
+    let promise = call::<SubmitLeaf, _>(&transport, &url, &world.commit(1))
         .await
         .expect("promised");
     promise.verified(&archive.log_vkey().key).expect("signed");
@@ -298,7 +300,7 @@ async fn two_archives_on_one_store_keep_one_history() {
     first.publish_once().expect("publishes");
     for number in 10..40 {
         let archive = if number % 2 == 0 { &first } else { &second };
-        let commit = || endpoints::commit::commit(Arc::clone(archive), world.commit(number));
+        let commit = || endpoints::leaf::leaf(Arc::clone(archive), world.commit(number));
         let promise = match commit().await {
             Ok(promise) => promise,
             Err(overtaken) => {

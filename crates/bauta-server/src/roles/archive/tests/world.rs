@@ -4,10 +4,11 @@ use std::sync::atomic::AtomicU64;
 
 use bauta_crypto::secret::Secret;
 use bauta_proto::{
-    commit::Commit,
     ids::{HashLock, PolicyId, Serial},
-    lock::{Lock, LockPrivate, LockPublic},
+    lock::{Lock, LockMode, LockPrivate, LockPublic},
+    log::leaf::Deed,
     money::{Amount, Money},
+    submission::Submission,
 };
 
 use super::super::*;
@@ -74,7 +75,7 @@ impl World {
     }
 
     /// A commit of this world's bank; another number is another lock.
-    pub(super) fn commit(&self, number: u64) -> Commit {
+    pub(super) fn commit(&self, number: u64) -> Submission {
         commit(&self.bank, number, Timestamp(NOW + 60))
     }
 
@@ -106,7 +107,7 @@ pub(super) fn role_seed(folder: &tempfile::TempDir, number: u8) -> RoleSeed {
 }
 
 /// A lock of `bank` and its preimage.
-pub(super) fn commit(bank: &SigningKey, number: u64, expiry: Timestamp) -> Commit {
+pub(super) fn commit(bank: &SigningKey, number: u64, expiry: Timestamp) -> Submission {
     let mut preimage = [9; 32];
     preimage[..8].copy_from_slice(&number.to_be_bytes());
     let mut serial = [0; 16];
@@ -117,6 +118,7 @@ pub(super) fn commit(bank: &SigningKey, number: u64, expiry: Timestamp) -> Commi
         hash_lock: HashLock(bauta_crypto::hash::sha256(&[&preimage])),
         expiry,
         log_policy: PolicyId([3; 32]),
+        mode: LockMode::Fast,
     };
     let private = LockPrivate {
         amount: Money {
@@ -128,12 +130,6 @@ pub(super) fn commit(bank: &SigningKey, number: u64, expiry: Timestamp) -> Commi
         settle_until: expiry,
         salt: [5; 16],
     };
-    let private_id = private.id();
     let lock = Lock::new(public, private, bank);
-    Commit {
-        lock: lock.public,
-        private_id,
-        signature: lock.signature,
-        preimage,
-    }
+    Submission::new(&lock, Deed::Commit, preimage)
 }

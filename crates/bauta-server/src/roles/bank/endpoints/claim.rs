@@ -5,8 +5,11 @@ use std::sync::Arc;
 use bauta_proto::{
     decision::{Age, age},
     limits::CLAIMS_MAX,
-    lock::{Claim, ClaimOutcome, ClaimReply, ClaimRequest, CommitProof, LockState},
-    log::{leaf::Leaf, receipt::Receipt},
+    lock::{Claim, ClaimOutcome, ClaimReply, ClaimRequest, LeafProof, LockState},
+    log::{
+        leaf::{Deed, Leaf},
+        receipt::Receipt,
+    },
     problem::{Problem, ProblemKind},
     transport::Transport,
 };
@@ -68,7 +71,7 @@ fn check_claim<T: Transport>(
     if claim.payee.bank != bank.bank_id() || payee != lock.payee {
         return Ok(Err(ClaimOutcome::WrongPayee));
     }
-    let proven = match (&claim.commit, &lock.state) {
+    let proven = match (claim.proofs.first(), &lock.state) {
         (Some(proof), LockState::Held) if proves(bank, claim, &lock, proof) => Some(proof.preimage),
         (Some(_), LockState::Held) => return Ok(Err(ClaimOutcome::BadReceipt)),
         _ => None,
@@ -83,13 +86,8 @@ fn check_claim<T: Transport>(
 }
 
 /// Whether the receipt shows the commit leaf in an early checkpoint.
-fn proves<T: Transport>(
-    bank: &Bank<T>,
-    claim: &Claim,
-    lock: &LockRow,
-    proof: &CommitProof,
-) -> bool {
-    let leaf = Leaf::commit(claim.lock_tag, lock.expiry, proof.preimage);
+fn proves<T: Transport>(bank: &Bank<T>, claim: &Claim, lock: &LockRow, proof: &LeafProof) -> bool {
+    let leaf = Leaf::of_lock(Deed::Commit, claim.lock_tag, lock.expiry, proof.preimage);
     let checkpoint =
         Receipt::from_text(&proof.receipt).and_then(|receipt| receipt.check(&leaf, &bank.policy));
     checkpoint.is_ok_and(|checkpoint| age(&checkpoint, lock.expiry) == Age::Early)

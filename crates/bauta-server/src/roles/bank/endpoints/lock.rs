@@ -119,6 +119,7 @@ fn public_half<T: Transport>(
         hash_lock: request.hash_lock,
         expiry: request.expiry,
         log_policy: request.log_policy,
+        mode: request.mode,
     }
 }
 

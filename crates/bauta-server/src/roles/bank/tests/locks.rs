@@ -3,10 +3,13 @@ use bauta_proto::{
     account::PayeeOpening,
     ids::{HashLock, LockTag, PolicyId},
     lock::{
-        Capture, Claim, ClaimOutcome, ClaimRequest, CommitProof, LockReply, LockRequest, LockState,
-        LockStatusRequest, Payer, Release,
+        Capture, Claim, ClaimOutcome, ClaimRequest, LeafProof, LockMode, LockReply, LockRequest,
+        LockState, LockStatusRequest, Payer, Release,
     },
-    log::{leaf::Leaf, receipt::Receipt},
+    log::{
+        leaf::{Deed, Leaf},
+        receipt::Receipt,
+    },
     time::Seconds,
 };
 
@@ -34,6 +37,7 @@ fn request(test: &TestBank, price: u64, payer: Payer, change: Vec<Output>) -> Lo
         payee: opening(test).commitment(),
         log_policy: test.log.policy().policy_id(),
         expiry: Timestamp(EXPIRY),
+        mode: LockMode::Fast,
         dispute_window: Seconds(3_600),
         payer,
         change,
@@ -78,11 +82,11 @@ async fn state(test: &TestBank, lock_tag: LockTag) -> LockState {
     status.locks[0].state.clone()
 }
 
-async fn claim(test: &TestBank, lock_tag: LockTag, commit: Option<CommitProof>) -> ClaimOutcome {
+async fn claim(test: &TestBank, lock_tag: LockTag, proof: Option<LeafProof>) -> ClaimOutcome {
     let claim = Claim {
         lock_tag,
         payee: opening(test),
-        commit,
+        proofs: proof.into_iter().collect(),
     };
     let request = ClaimRequest {
         bank: test.id(),
@@ -286,7 +290,7 @@ async fn v2_the_preimage_brought_to_the_bank_by_the_expiry_pays_the_payee_once()
 }
 
 fn commit_leaf(lock_tag: LockTag) -> Leaf {
-    Leaf::commit(lock_tag, Timestamp(EXPIRY), PREIMAGE)
+    Leaf::of_lock(Deed::Commit, lock_tag, Timestamp(EXPIRY), PREIMAGE)
 }
 
 #[tokio::test]
@@ -336,7 +340,8 @@ async fn a_commit_seen_only_late_waits_for_the_receipt_of_an_early_checkpoint() 
         let leaf = commit_leaf(lock_tag);
         let receipt = test.bank.log.receipt(index, &leaf, &checkpoint);
         let receipt: Receipt = receipt.await.expect("in the tree");
-        CommitProof {
+        LeafProof {
+            deed: Deed::Commit,
             preimage: PREIMAGE,
             receipt: receipt.to_text().into_bytes(),
         }
@@ -371,10 +376,18 @@ async fn a_leaf_with_another_preimage_or_expiry_decides_nothing() {
     let test = TestBank::new().await;
     let (reply, _) = held(&test).await;
     let lock_tag = reply.lock.lock_tag();
-    test.log
-        .append(Leaf::commit(lock_tag, Timestamp(EXPIRY), [1; 32]));
-    test.log
-        .append(Leaf::commit(lock_tag, Timestamp(EXPIRY + 1), PREIMAGE));
+    test.log.append(Leaf::of_lock(
+        Deed::Commit,
+        lock_tag,
+        Timestamp(EXPIRY),
+        [1; 32],
+    ));
+    test.log.append(Leaf::of_lock(
+        Deed::Commit,
+        lock_tag,
+        Timestamp(EXPIRY + 1),
+        PREIMAGE,
+    ));
     test.log.publish(EXPIRY);
     assert_eq!(
         test.bank.follow().await.expect("follows"),
@@ -442,7 +455,7 @@ async fn a_frozen_payee_is_not_credited_and_a_wrong_opening_pays_nobody() {
             account: key(5).verifying_key().into(),
             ..payee
         },
-        commit: None,
+        proofs: Vec::new(),
     };
     let request = ClaimRequest {
         bank: test.id(),

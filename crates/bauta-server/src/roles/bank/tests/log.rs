@@ -8,8 +8,8 @@ use bauta_crypto::{
 };
 use bauta_proto::{
     codec::{Message, Signed},
-    commit::{Promise, Record},
     log::{leaf::Leaf, policy::Policy},
+    submission::{Promise, Record},
     time::Timestamp,
     transport::{Endpoint, Request, Response, Transport, TransportError, archive},
 };

@@ -1,4 +1,5 @@
-//! What is brought to the log: commits (message P4 of document 003, figure 4) and records; and its promise in return.
+//! What is brought to the log: submissions about a lock (message P4 of document 003, figure 4; figure 3 for the two
+//! steps) and records; and its promise in return.
 
 use bauta_crypto::{
     hash,
@@ -7,60 +8,82 @@ use bauta_crypto::{
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 use crate::{
-    codec::{MessageType, message, opaque_debug},
+    codec::{Message, MessageType, message, opaque_debug},
     ids::BankId,
-    lock::{LockPublic, lock_statement, opens},
-    log::leaf::Leaf,
+    lock::{Lock, LockPublic, lock_statement},
+    log::leaf::{Deed, Leaf},
     time::Timestamp,
 };
 
-/// P4: the public half of a lock, the bank's word for it and the preimage.
+/// P4: the public half of a lock, the bank's word for it, and the preimage of one of its hashes.
 ///
 /// The log checks all three itself and takes nobody's word for the expiry: in the document it did (hole "late commit").
+/// Who sends it does not matter: whoever knows the preimage may decide.
 #[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
-pub struct Commit {
+pub struct Submission {
+    /// What it does to the lock, and so which hash is opened.
+    pub deed: Deed,
     /// The lock's public half.
     pub lock: LockPublic,
     /// Id of its private half, which the log does not see.
     pub private_id: [u8; 32],
     /// The bank's signature over both.
     pub signature: Signature,
-    /// u, the preimage of the lock's hash.
+    /// The preimage.
     pub preimage: [u8; 32],
 }
-message!(Commit, "commit", 248);
+message!(Submission, "submission", 320);
 
-impl std::fmt::Debug for Commit {
+impl std::fmt::Debug for Submission {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Commit(..)")
+        formatter.write_str("Submission(..)")
     }
 }
 
-/// Why a commit or record is not admitted to the log, whatever the time.
+/// Why a submission is not admitted to the log, whatever the time.
 #[derive(Debug, thiserror::Error)]
-pub enum CommitError {
+pub enum SubmissionError {
     /// The bank did not sign.
     #[error("the bank's signature does not cover this lock")]
     Signature(#[from] SignatureError),
-    /// The preimage does not open the lock.
-    #[error("the preimage does not match the lock's hash")]
+    /// The preimage does not open the lock's hash for this deed, or the lock's mode does not know the deed.
+    #[error("the preimage does not match the lock's hash for it")]
     Preimage,
 }
 
-impl Commit {
-    /// Checks signature and preimage and returns the leaf that they deserve; the caller checks bank and expiry.
+impl Submission {
+    /// What whoever holds `lock` and a preimage brings to the log.
+    #[must_use]
+    pub fn new(lock: &Lock, deed: Deed, preimage: [u8; 32]) -> Self {
+        Self {
+            deed,
+            lock: lock.public.clone(),
+            private_id: lock.private.id(),
+            signature: lock.signature,
+            preimage,
+        }
+    }
+
+    /// Checks signature and preimage and returns the leaf that they deserve; the caller checks bank and time
+    /// ([`LockPublic::taken_until`]).
     ///
     /// # Errors
-    /// [`CommitError`]; whoever sent the commit is at fault.
-    pub fn checked_leaf(&self) -> Result<Leaf, CommitError> {
-        if !opens(&self.preimage, &self.lock.hash_lock) {
-            return Err(CommitError::Preimage);
+    /// [`SubmissionError`]; whoever sent it is at fault.
+    pub fn checked_leaf(&self) -> Result<Leaf, SubmissionError> {
+        let leaf = self.leaf();
+        if self.lock.deed_of(&leaf) != Some(self.deed) {
+            return Err(SubmissionError::Preimage);
         }
-        let lock_tag = self.lock.lock_tag();
-        let statement = lock_statement(lock_tag, &self.private_id);
+        let statement = lock_statement(self.lock.lock_tag(), &self.private_id);
         let bank = self.lock.bank.key();
         bank.verify(MessageType::Lock as u16, &statement, &self.signature)?;
-        Ok(Leaf::commit(lock_tag, self.lock.expiry, self.preimage))
+        Ok(leaf)
+    }
+
+    /// The leaf that is asked for.
+    #[must_use]
+    pub fn leaf(&self) -> Leaf {
+        self.lock.leaf(self.deed, self.preimage)
     }
 }
 
