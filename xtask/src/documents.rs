@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Documents that must exist.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -15,7 +15,11 @@ const DOCUMENTS: [&str; 8] = [
     "docs/glossary.md",
     "docs/errors.md",
     "docs/protocol/purchase.md",
+    "docs/protocol/archive.md",
 ];
+
+/// The documents of the protocol.
+const PROTOCOL: [&str; 2] = ["docs/protocol/purchase.md", "docs/protocol/archive.md"];
 
 /// One thing that is wrong, for people to read.
 pub(crate) type Defect = String;
@@ -129,20 +133,24 @@ fn unexplained_names(workspace: &Path) -> Vec<Defect> {
         .filter_map(|line| Some(line.trim().split_once(": ")?.0.to_owned()))
         .filter(|name| !name.starts_with('/'))
         .collect();
-    let mut defects = unnamed(workspace, "docs/protocol/purchase.md", messages);
-    defects.extend(unnamed(workspace, "docs/protocol/purchase.md", limits));
-    defects.extend(unnamed(workspace, "docs/protocol/purchase.md", labels));
-    defects.extend(unnamed(workspace, "docs/glossary.md", ids));
+    let mut defects = unnamed(workspace, &PROTOCOL, messages);
+    defects.extend(unnamed(workspace, &PROTOCOL, limits));
+    defects.extend(unnamed(workspace, &PROTOCOL, labels));
+    defects.extend(unnamed(workspace, &["docs/glossary.md"], ids));
     defects
 }
 
-fn unnamed(workspace: &Path, document: &str, names: Vec<String>) -> Vec<Defect> {
-    let content = text(&workspace.join(document));
+/// The names that none of the documents explains.
+fn unnamed(workspace: &Path, documents: &[&str], names: Vec<String>) -> Vec<Defect> {
+    let contents = documents
+        .iter()
+        .map(|document| text(&workspace.join(document)));
+    let content: String = contents.collect();
     let is_named = |name: &String| content.contains(&format!("`{name}`"));
     names
         .into_iter()
         .filter(|name| !is_named(name))
-        .map(|name| format!("{document} does not name `{name}`"))
+        .map(|name| format!("{} does not name `{name}`", documents.join(" or ")))
         .collect()
 }
 

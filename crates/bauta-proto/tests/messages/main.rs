@@ -93,7 +93,7 @@ fn every_message_has_a_positive_vector_and_more_negative_ones() {
     for kind in KINDS {
         let of_kind = || made.values().filter(|vector| vector.kind.name == kind.name);
         let good = of_kind().filter(|vector| vector.expect == Expect::Ok);
-        assert_eq!(good.count(), 1, "{}", kind.name);
+        assert!(good.count() >= 1, "{}", kind.name);
         assert!(of_kind().count() >= 4, "{}", kind.name);
     }
 }

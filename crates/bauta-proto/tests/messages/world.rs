@@ -11,18 +11,18 @@ use bauta_crypto::{
 };
 use bauta_proto::{
     account::PayeeOpening,
-    codec::Message,
+    codec::{Message, Signed},
     coin::{CoinName, Input, Keyset, Output},
     customer::{CheckedLock, OpenedOffer},
     ids::{
         AccountId, BankId, CiphertextRoot, GoodId, HashLock, MerchantId, PlaintextRoot, PolicyId,
         Pseudonym, Serial,
     },
-    lock::{Lock, LockPrivate, LockPublic, LockRequest, Payer},
+    lock::{Lock, LockMode, LockPrivate, LockPublic, LockRequest, Payer},
     log::{leaf::Deed, policy::Policy, receipt::Receipt},
     merchant::{ComposedOffer, Conditions, GoodForSale, SaleSecrets, Seller, compose_offer},
     money::{Amount, Currency, Money},
-    offer::{Mode, OrderRequest, Terms},
+    offer::{Mode, Offer, OfferMode, OrderRequest, Terms},
     submission::{Record, Submission},
     time::{Seconds, Timestamp},
 };
@@ -56,6 +56,9 @@ pub(crate) struct Coin {
 
 /// The one world.
 pub(crate) static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
+/// What prepares and what cancels the lock in mode SAFE.
+pub(crate) const SAFE_PREIMAGES: [[u8; 32]; 2] = [[0x1d; 32], [0x1e; 32]];
 
 impl World {
     fn new() -> Self {
@@ -121,6 +124,30 @@ impl World {
             valid_until: self.keyset.settle_until,
             subject: self.keyset.keyset_id().0,
         }
+    }
+
+    /// The sale's offer in mode SAFE.
+    pub(crate) fn safe_offer(&self) -> Signed<Offer> {
+        let mut offer = self.offer.offer().clone();
+        offer.mode = OfferMode::Safe {
+            prepare_hash: hash_lock(SAFE_PREIMAGES[0]),
+            reveal_window: Seconds(300),
+        };
+        offer.signed(&self.merchant)
+    }
+
+    /// The sale's lock in mode SAFE.
+    pub(crate) fn safe_lock(&self) -> Lock {
+        let lock = self.lock.lock().clone();
+        let public = LockPublic {
+            mode: LockMode::Safe {
+                prepare_hash: hash_lock(SAFE_PREIMAGES[0]),
+                cancel_hash: hash_lock(SAFE_PREIMAGES[1]),
+                reveal_window: Seconds(300),
+            },
+            ..lock.public
+        };
+        Lock::new(public, lock.private, &self.bank)
     }
 
     /// The commit leaf of the sale.
@@ -265,6 +292,10 @@ fn order(merchant: &SigningKey, bank: &SigningKey, pseudonym: &SigningKey) -> Or
         pseudonym: Pseudonym::from(pseudonym.verifying_key()),
         nonce: [0x12; 32],
     }
+}
+
+fn hash_lock(preimage: [u8; 32]) -> HashLock {
+    HashLock(bauta_crypto::hash::sha256(&[&preimage]))
 }
 
 fn policy_id() -> PolicyId {

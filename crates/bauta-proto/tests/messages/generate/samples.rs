@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     kinds::Kind,
-    world::{NOW, WORLD, amount, euro, outputs},
+    world::{NOW, SAFE_PREIMAGES, WORLD, amount, euro, outputs},
 };
 
 /// Every sample.
@@ -298,18 +298,19 @@ fn locks() -> Vec<Sample> {
             "Authorized<LockRequest>",
             "two coins of 256 pay 499, three outputs take the change",
             request.to_bytes(),
-            151,
+            152,
             &[
                 Currency(64),
                 Amount(67),
-                Variant(151),
-                Vector(152),
-                Amount(271),
-                Vector(404),
-                LastVector(649),
+                Variant(147),
+                Variant(152),
+                Vector(153),
+                Amount(272),
+                Vector(405),
+                LastVector(650),
                 Signed(0),
                 Signed(146),
-                Signed(651),
+                Signed(652),
             ],
         ),
         sample(
@@ -318,7 +319,15 @@ fn locks() -> Vec<Sample> {
             "its id is the lock tag",
             lock.public.to_bytes(),
             48,
-            &[],
+            &[Variant(120)],
+        ),
+        sample(
+            "lock-public-safe",
+            "LockPublic",
+            "mode SAFE with its hashes and window",
+            world.safe_lock().public.to_bytes(),
+            121,
+            &[Variant(120)],
         ),
         sample(
             "lock-private",
@@ -333,13 +342,13 @@ fn locks() -> Vec<Sample> {
             "Lock",
             "signed over the ids of both halves",
             lock.to_bytes(),
-            120,
+            121,
             &[
-                Currency(120),
-                Amount(123),
+                Currency(121),
+                Amount(124),
                 Signed(47),
-                Signed(130),
-                Signed(195),
+                Signed(131),
+                Signed(196),
             ],
         ),
         sample(
@@ -347,8 +356,8 @@ fn locks() -> Vec<Sample> {
             "LockReply",
             "the lock and three blind signatures",
             reply.to_bytes(),
-            259,
-            &[LastVector(259), Signed(100)],
+            260,
+            &[LastVector(260), Signed(100)],
         ),
     ]
 }
@@ -430,7 +439,7 @@ fn lock_outcomes() -> Vec<Sample> {
             "one claim with the proof of its commit",
             claim.to_bytes(),
             162,
-            &[LastVector(32), Variant(162), Vector(195)],
+            &[LastVector(32), Variant(164), Vector(197)],
         ),
         sample(
             "claim-reply",
@@ -456,7 +465,7 @@ fn lock_outcomes() -> Vec<Sample> {
                 "every state once",
                 status.signed(&world.bank).to_bytes(),
                 34,
-                &[Vector(32), Variant(66), Signed(0), Signed(198)],
+                &[Vector(32), Variant(66), Signed(0), Signed(231)],
             ),
         ),
     ]
@@ -481,7 +490,7 @@ fn offers() -> Vec<Sample> {
             "one good, under a fresh pseudonym",
             world.order.to_bytes(),
             48,
-            &[],
+            &[Variant(116)],
         ),
         by(
             &world.merchant,
@@ -502,6 +511,17 @@ fn offers() -> Vec<Sample> {
                     Signed(385),
                     Signed(386),
                 ],
+            ),
+        ),
+        by(
+            &world.merchant,
+            sample(
+                "offer-safe",
+                "Signed<Offer>",
+                "the same in mode SAFE",
+                world.safe_offer().to_bytes(),
+                39,
+                &[Variant(2), Signed(3), Signed(38)],
             ),
         ),
         sample(
@@ -538,13 +558,13 @@ fn offers() -> Vec<Sample> {
                 "AcceptRequest",
                 "the lock and the acceptance",
                 accept.to_bytes(),
-                259,
+                260,
                 &[
-                    Currency(120),
-                    Amount(123),
-                    Signed(194),
+                    Currency(121),
+                    Amount(124),
                     Signed(195),
-                    Signed(323),
+                    Signed(196),
+                    Signed(324),
                 ],
             ),
         ),
@@ -576,7 +596,7 @@ fn log() -> Vec<Sample> {
                 "the preimage and the log's promise",
                 delivery.to_bytes(),
                 64,
-                &[Variant(64), Signed(65), Signed(145)],
+                &[LastVector(64), Signed(66), Signed(146)],
             ),
         ),
         sample(
@@ -584,8 +604,27 @@ fn log() -> Vec<Sample> {
             "Submission",
             "the sale of lock-good",
             commit.to_bytes(),
-            152,
-            &[Signed(80), Signed(120), Signed(152), Signed(216)],
+            154,
+            &[
+                Variant(0),
+                Variant(121),
+                Signed(81),
+                Signed(122),
+                Signed(154),
+                Signed(218),
+            ],
+        ),
+        submission(
+            "submission-prepare",
+            "prepares lock-public-safe",
+            Deed::Prepare,
+            SAFE_PREIMAGES[0],
+        ),
+        submission(
+            "submission-cancel",
+            "cancels lock-public-safe",
+            Deed::Cancel,
+            SAFE_PREIMAGES[1],
         ),
         by(
             &world.archive,
@@ -610,4 +649,24 @@ fn log() -> Vec<Sample> {
             ),
         ),
     ]
+}
+
+/// A deed for the lock in mode SAFE; the preimage of another one is refused.
+fn submission(slug: &'static str, comment: &'static str, deed: Deed, preimage: [u8; 32]) -> Sample {
+    let submission = Submission::new(&WORLD.safe_lock(), deed, preimage);
+    let marks = [
+        Variant(0),
+        Variant(121),
+        Signed(122),
+        Signed(190),
+        Signed(286),
+    ];
+    sample(
+        slug,
+        "Submission",
+        comment,
+        submission.to_bytes(),
+        222,
+        &marks,
+    )
 }
