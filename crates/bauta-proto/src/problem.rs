@@ -86,6 +86,7 @@ problems! {
     BadCommit = 3002, 400, Caller, "the commit proves nothing", "Send the lock as its bank signed it, and the preimage of its hash.";
     CommitExpired = 3003, 409, Nobody, "the lock has expired; the log admits no commit", "The money returns to the payer.";
     CommitTooFar = 3004, 400, Caller, "the lock's expiry is too far ahead", "Check the bank's clock and this log's.";
+    LogHalted = 3005, 503, Role, "the log takes no entries until its witnesses have confirmed its store", "Repeat the same request in a few seconds, or bring the preimage to the bank; the log's operator finds the reason in its log.";
 
     UnknownGood = 4001, 404, Caller, "the shop has no such good", "Fetch the catalogue again.";
     VersionChanged = 4002, 409, Nobody, "the good has a newer version", "Fetch the catalogue again and order the current version.";
@@ -100,6 +101,10 @@ problems! {
     OtherLock = 4011, 409, Caller, "another lock pays for this offer already", "The second lock's money returns at its expiry.";
     DeliveryPending = 4012, 503, Elsewhere, "the sale is not in the log yet", "Repeat the same request in a few seconds.";
     DeliveryFailed = 4013, 409, Nobody, "the sale could not be logged in time", "The money returns at the lock's expiry; order again.";
+
+    UnknownLog = 5001, 404, Caller, "the witness does not know a log with this origin", "Ask the witness's operator to list the log's key.";
+    UnsignedCheckpoint = 5002, 403, Caller, "the checkpoint is not one that the log signed", "Send the note as the log signed it.";
+    InconsistentCheckpoint = 5003, 422, Caller, "the proof does not show that the log only appended", "Prove the step from the tree that the witness cosigned last; if that cannot be proved, the log shows two histories.";
 }
 
 /// One problem, as it travels.

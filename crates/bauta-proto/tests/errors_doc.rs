@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use bauta_proto::{
+    log::witness::ADD_CHECKPOINT_PATH,
     problem::{Fault, Problem, ProblemKind},
     transport::{Endpoint, archive, bank, merchant},
 };
@@ -90,7 +91,7 @@ fn each_row_names_endpoints_that_exist() {
 }
 
 /// Every path that may refuse something.
-fn endpoints() -> [&'static str; 18] {
+fn endpoints() -> [&'static str; 19] {
     [
         bank::KEYSETS_PATH,
         bank::POLICY_PATH,
@@ -110,6 +111,7 @@ fn endpoints() -> [&'static str; 18] {
         merchant::CIPHERTEXT_PATH,
         merchant::Order::PATH,
         merchant::AcceptOffer::PATH,
+        ADD_CHECKPOINT_PATH,
     ]
 }
 

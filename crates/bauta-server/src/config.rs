@@ -19,7 +19,9 @@ use serde::Deserialize;
 pub use template::{RoleName, template};
 use tracing::level_filters::LevelFilter;
 
-use crate::roles::{archive::ArchiveConfig, bank::BankConfig, merchant::MerchantConfig};
+use crate::roles::{
+    archive::ArchiveConfig, bank::BankConfig, merchant::MerchantConfig, witness::WitnessConfig,
+};
 
 /// Everything that one process plays.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +36,8 @@ pub struct Config {
     pub archive: Option<ArchiveConfig>,
     /// The merchant, if this process is one.
     pub merchant: Option<MerchantConfig>,
+    /// The witness, if this process is one.
+    pub witness: Option<WitnessConfig>,
 }
 
 /// What is logged, and how. The log goes to standard error and holds nothing about a user at any level.
@@ -159,6 +163,7 @@ impl Resolve for Config {
         self.bank.resolve(folder);
         self.archive.resolve(folder);
         self.merchant.resolve(folder);
+        self.witness.resolve(folder);
     }
 }
 
@@ -179,6 +184,15 @@ impl Resolve for BankConfig {
 }
 
 impl Resolve for MerchantConfig {
+    fn resolve(&mut self, folder: &Path) {
+        self.http.resolve(folder);
+        self.data.resolve(folder);
+        self.key_file.resolve(folder);
+        self.log_policy.resolve(folder);
+    }
+}
+
+impl Resolve for WitnessConfig {
     fn resolve(&mut self, folder: &Path) {
         self.http.resolve(folder);
         self.data.resolve(folder);

@@ -20,6 +20,7 @@ use crate::{
         archive::{Archive, ArchiveConfig, ArchiveStartError},
         bank::{Bank, BankConfig, BankStartError},
         merchant::{Merchant, MerchantConfig, MerchantStartError},
+        witness::{Witness, WitnessConfig, WitnessStartError},
     },
     work::World,
 };
@@ -54,6 +55,9 @@ pub enum ServeError {
     /// The archive does not start.
     #[error("the archive does not start")]
     Archive(#[from] ArchiveStartError),
+    /// The witness does not start.
+    #[error("the witness does not start")]
+    Witness(#[from] WitnessStartError),
     /// A role's jobs ended by themselves: a fault in the program.
     #[error("the {}'s jobs ended unexpectedly", .0.as_str())]
     JobsEnded(RoleName),
@@ -99,6 +103,10 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let (stop_jobs, stop) = watch::channel(false);
         let mut roles = Vec::new();
+        // The witness first: the archive asks it as soon as it runs.
+        if let Some(witness) = &config.witness {
+            roles.push(open_witness(witness, world, stop.clone()).await?);
+        }
         if let Some(bank) = &config.bank {
             roles.push(open_bank(bank, world, stop.clone()).await?);
         }
@@ -215,6 +223,19 @@ async fn open_merchant<T: Transport + 'static>(
     let router = merchant.router();
     let jobs = Box::pin(merchant.run_jobs(stop));
     opened(RoleName::Merchant, &config.http, router, ready, jobs).await
+}
+
+async fn open_witness<T: Transport>(
+    config: &WitnessConfig,
+    world: &World<T>,
+    stop: watch::Receiver<bool>,
+) -> Result<Opened, ServeError> {
+    let seed = seed(RoleName::Witness, &config.key_file)?;
+    let witness = Witness::open(config, &seed, Arc::clone(&world.clock))?;
+    tracing::info!(vkey = %witness.vkey(), "the witness's key");
+    let router = witness.router();
+    let jobs = Box::pin(witness.run_jobs(stop));
+    opened(RoleName::Witness, &config.http, router, || Ok(()), jobs).await
 }
 
 async fn opened(

@@ -7,5 +7,6 @@ pub mod archive;
 pub mod bank;
 pub mod merchant;
 pub mod sqlite;
+pub mod witness;
 
 pub use sqlite::StoreError;

@@ -10,15 +10,18 @@
 use std::fmt;
 
 use bauta_crypto::{
+    hash,
     merkle::{self, EMPTY_ROOT},
     note::{self, NoteError, OpenedCheckpoint, Vkey},
 };
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 
 use crate::{limits::ADD_CHECKPOINT_BYTES_MAX, time::Timestamp};
 
 /// The path behind a witness's submission prefix. POST.
 pub const ADD_CHECKPOINT_PATH: &str = "/add-checkpoint";
+/// GET: what a witness of ours says about itself, as JSON.
+pub const ABOUT_PATH: &str = "/v1/witness";
 /// Media type of the size in a conflict's answer.
 pub const SIZE_MEDIA_TYPE: &str = "text/x.tlog.size";
 /// Media type of cosignatures, which C2SP leaves open.
@@ -89,7 +92,7 @@ impl AddCheckpoint {
         if proof.len() > PROOF_LINES_MAX {
             return Err(AddCheckpointError::ProofTooLong);
         }
-        let hashes = proof.into_iter().map(hash);
+        let hashes = proof.into_iter().map(proof_hash);
         Ok(Self {
             old_size: old_size.ok_or(AddCheckpointError::OldSize)?,
             proof: hashes.collect::<Result<_, _>>()?,
@@ -98,7 +101,7 @@ impl AddCheckpoint {
     }
 }
 
-fn hash(line: &str) -> Result<merkle::Hash, AddCheckpointError> {
+fn proof_hash(line: &str) -> Result<merkle::Hash, AddCheckpointError> {
     let bytes = BASE64.decode(line.as_bytes()).ok();
     let hash = bytes.and_then(|bytes| bytes.try_into().ok());
     hash.ok_or(AddCheckpointError::ProofLine)
@@ -264,6 +267,13 @@ pub fn admit(
         root,
         cosigned_at: now.max(state.cosigned_at),
     })
+}
+
+/// The path behind a witness's monitoring prefix where its newest checkpoint of one log is (tlog-witness 1.1). GET.
+#[must_use]
+pub fn monitoring_path(origin: &str) -> String {
+    let origin = HEXLOWER.encode(&hash::sha256(&[origin.as_bytes()]));
+    format!("/{origin}/checkpoint")
 }
 
 /// What a witness answered.

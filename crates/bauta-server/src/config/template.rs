@@ -17,11 +17,13 @@ pub enum RoleName {
     Archive,
     /// The merchant.
     Merchant,
+    /// The witness.
+    Witness,
 }
 
 impl RoleName {
     /// All roles, in the order of the file.
-    pub const ALL: &[Self] = &[Self::Bank, Self::Archive, Self::Merchant];
+    pub const ALL: &[Self] = &[Self::Bank, Self::Archive, Self::Merchant, Self::Witness];
 
     /// The name, also of the section in the file.
     #[must_use]
@@ -30,6 +32,7 @@ impl RoleName {
             Self::Bank => "bank",
             Self::Archive => "archive",
             Self::Merchant => "merchant",
+            Self::Witness => "witness",
         }
     }
 
@@ -38,6 +41,7 @@ impl RoleName {
             Self::Bank => &BANK,
             Self::Archive => &ARCHIVE,
             Self::Merchant => &MERCHANT,
+            Self::Witness => &WITNESS,
         }
     }
 }
@@ -49,7 +53,11 @@ impl Config {
         let bank = self.bank.as_ref().map(|_| RoleName::Bank);
         let archive = self.archive.as_ref().map(|_| RoleName::Archive);
         let merchant = self.merchant.as_ref().map(|_| RoleName::Merchant);
-        [bank, archive, merchant].into_iter().flatten().collect()
+        let witness = self.witness.as_ref().map(|_| RoleName::Witness);
+        [bank, archive, merchant, witness]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -201,6 +209,20 @@ const MERCHANT: Section = Section {
         ("batch_max", Default("256")),
     ],
     tables: &[http("[merchant.http]", http_values!("\"127.0.0.1:4003\""))],
+};
+
+const WITNESS: Section = Section {
+    header: "[witness]",
+    source: include_str!("../roles/witness/config.rs"),
+    structure: "WitnessConfig",
+    values: &[
+        ("data", Set("\"witness\"")),
+        ("key_file", Set("\"witness.key\"")),
+        ("name", Set("\"witness.example/w1\"")),
+        ("logs", Default("[]")),
+        ("log_policy", Optional("\"log-policy\"")),
+    ],
+    tables: &[http("[witness.http]", http_values!("\"127.0.0.1:4004\""))],
 };
 
 fn write_section(out: &mut String, section: &Section, effective: fn(&Value) -> bool) {

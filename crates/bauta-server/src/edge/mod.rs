@@ -93,7 +93,8 @@ async fn read<M: Message>(request: Request) -> Result<M, Problem> {
     M::from_bytes(&bytes).map_err(|error| Problem::new(ProblemKind::Malformed).detail(error))
 }
 
-async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+/// Reads a body of at most `bytes_max` bytes.
+pub(crate) async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(ProblemKind::TooLarge).detail(bytes_max);
     // What is announced too large is refused before it is sent.
     if body.size_hint().lower() > bytes_max as u64 {

@@ -3,3 +3,4 @@
 pub mod archive;
 pub mod bank;
 pub mod merchant;
+pub mod witness;

@@ -32,6 +32,10 @@ fn config(folder: &Path) -> Config {
         archive.banks = vec![bank_id(&bank_seed)];
         archive.http.listen.set_port(free_port());
         fs::write(&bank.log_policy.0, log_policy(archive)).expect("writes");
+        if let Some(witness) = &mut config.witness {
+            witness.http.listen.set_port(0);
+            witness.log_policy = Some(bank.log_policy.clone());
+        }
     }
     if let Some(merchant) = &mut config.merchant {
         merchant.http.listen.set_port(0);

@@ -47,7 +47,7 @@ fn status(file: &[u8]) -> Option<(u16, u16)> {
     let (size, root) = header("state: ")?.split_once(' ')?;
     let state = LogState {
         size: size.parse().ok()?,
-        root: hash(root).ok()?,
+        root: proof_hash(root).ok()?,
         cosigned_at: Timestamp(0),
     };
     let answered = answer(body, &[header("log: ")?.parse().ok()?], &state);
