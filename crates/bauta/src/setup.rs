@@ -20,6 +20,9 @@ const ORIGIN: &str = "localhost/bauta";
 /// The file with the log's policy.
 const POLICY_FILE: &str = "log-policy";
 
+/// The roles that a purchase needs.
+pub const TRADE: [RoleName; 3] = [RoleName::Bank, RoleName::Archive, RoleName::Merchant];
+
 /// What to write.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -32,7 +35,7 @@ pub struct Plan {
     /// Where the roles listen.
     pub host: IpAddr,
     /// On which ports, in the order of [`RoleName::ALL`].
-    pub ports: [u16; 3],
+    pub ports: [u16; 4],
     /// Further keys to set: role, key, value as TOML.
     pub settings: Vec<(RoleName, &'static str, String)>,
 }
@@ -184,9 +187,9 @@ fn write_new(path: &Path, text: &str) -> Outcome {
 }
 
 /// Ports that are free at the moment.
-pub fn free_ports() -> Outcome<[u16; 3]> {
-    let listeners = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)));
-    let mut ports = [0; 3];
+pub fn free_ports() -> Outcome<[u16; 4]> {
+    let listeners = [(); 4].map(|()| TcpListener::bind(("127.0.0.1", 0)));
+    let mut ports = [0; 4];
     for (port, listener) in ports.iter_mut().zip(listeners) {
         *port = listener?.local_addr()?.port();
     }
@@ -202,10 +205,10 @@ mod tests {
     fn plan(folder: &Path, apart: bool) -> Plan {
         Plan {
             folder: folder.to_owned(),
-            roles: RoleName::ALL.to_vec(),
+            roles: TRADE.to_vec(),
             apart,
             host: IpAddr::from([127, 0, 0, 1]),
-            ports: [4_001, 4_002, 4_003],
+            ports: [4_001, 4_002, 4_003, 4_004],
             settings: Vec::new(),
         }
     }

@@ -83,6 +83,7 @@ fn check_files(config: &Config) -> Outcome {
         config.bank.as_ref().map(|bank| &bank.key_file),
         config.archive.as_ref().map(|archive| &archive.key_file),
         config.merchant.as_ref().map(|merchant| &merchant.key_file),
+        config.witness.as_ref().map(|witness| &witness.key_file),
     ];
     for key_file in keys.into_iter().flatten() {
         super::seed_of(key_file)?;
@@ -110,7 +111,7 @@ fn init(options: ConfigInit, report: &Report) -> Outcome {
         roles,
         apart: options.apart,
         host: options.host,
-        ports: [port, port.saturating_add(1), port.saturating_add(2)],
+        ports: [0, 1, 2, 3].map(|place| port.saturating_add(place)),
         settings: Vec::new(),
     };
     let written = plan.write()?;

@@ -19,7 +19,6 @@ use bauta_proto::{
         merchant::{AcceptOffer, Order},
     },
 };
-use bauta_server::config::RoleName;
 use rayon::prelude::*;
 
 use super::{
@@ -32,6 +31,7 @@ use super::{
     setting::{Configured, Setting, Shop},
 };
 use crate::failure::{Failure, Outcome};
+use crate::setup::TRADE;
 
 /// More purchases than two cores complete in a second.
 const PER_SECOND_MAX: usize = 3_000;
@@ -54,7 +54,7 @@ async fn measure_all(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
     let folder = plan.folder("purchase")?;
     let good = folder.join("good.bin");
     std::fs::write(&good, vec![7; 100_000])?;
-    let configured = Configured::write(&folder, RoleName::ALL, false)?;
+    let configured = Configured::write(&folder, &TRADE, false)?;
     let shop = Shop::open(&configured, &good)?;
     let roles = configured.serve_together().await?;
     let setting = Setting::learn(configured).await?;

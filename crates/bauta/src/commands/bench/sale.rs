@@ -18,6 +18,7 @@ use super::{
     row::{Row, Rows},
     setting::{Configured, Setting},
 };
+use crate::setup::TRADE;
 use crate::{
     failure::{Failure, Outcome},
     report::length,
@@ -39,7 +40,7 @@ pub async fn measure(
     let started = Instant::now();
     sample(&file, plan.size)?;
     let disk = megabytes / started.elapsed().as_secs_f64();
-    let configured = Configured::write(&folder, RoleName::ALL, true)?;
+    let configured = Configured::write(&folder, &TRADE, true)?;
     rows.say("goods: putting it up for sale");
     let added = add(&folder, &file, &configured)?;
     let used = vec![added.use_of(megabytes)];

@@ -123,7 +123,7 @@ impl Configured {
     pub async fn serve_together(&self) -> Outcome<Process> {
         let file = self.file(RoleName::Bank)?;
         let mut process = Process::serve("roles", &self.plan.folder, file, Cores::All)?;
-        for role in RoleName::ALL {
+        for role in &self.plan.roles {
             await_ready(self.address(*role)?, &mut process).await?;
         }
         Ok(process)
@@ -227,6 +227,7 @@ fn merged(one: Config, other: Config) -> Config {
         bank: one.bank.or(other.bank),
         archive: one.archive.or(other.archive),
         merchant: one.merchant.or(other.merchant),
+        witness: one.witness.or(other.witness),
         ..other
     }
 }

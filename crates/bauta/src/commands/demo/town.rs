@@ -26,7 +26,7 @@ use crate::{
     commands::shop,
     failure::{Exit, Failure, Outcome},
     report::{FAINT, Report},
-    setup::{Plan, free_ports},
+    setup::{Plan, TRADE, free_ports},
 };
 
 /// How long the roles may take to be ready, and to settle what was sold.
@@ -52,7 +52,7 @@ impl Town {
         let quick = |role, key| (role, key, "200".to_owned());
         let plan = Plan {
             folder: folder.to_owned(),
-            roles: RoleName::ALL.to_vec(),
+            roles: TRADE.to_vec(),
             apart: false,
             host: IpAddr::from([127, 0, 0, 1]),
             ports: free_ports()?,
