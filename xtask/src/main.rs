@@ -1,5 +1,6 @@
 //! The project's only automation: `cargo xtask test` is what every change must pass.
 
+mod chaos;
 mod documents;
 mod steps;
 
@@ -16,8 +17,11 @@ Usage: cargo xtask <command>
 
 Commands:
   test [--quick]   Every check that a change must pass: formatting, lints, documentation, licences, tests.
-                   --quick leaves out what builds documentation: `cargo doc` and the examples in it.
+                   --quick leaves out what builds documentation (`cargo doc` and the examples in it) and chaos.
   check-docs       Only the checks of the written documents: links, and that protocol and glossary are complete.
+  chaos            Rounds of trade between real processes that are killed at random, over connections that lose, delay,
+                   double and cut; the books are audited after each. --rounds N [30], --towns N side by side [10],
+                   --seed N for the same random choices again, --first N to begin with a certain round, --release.
   vectors          Write the vectors of messages and goods again, under crates/*/tests/vectors.
 
 Options:
@@ -34,16 +38,22 @@ fn main() -> ExitCode {
         ["test", "--quick"] => steps::run(&workspace(), &steps::quick()),
         ["check-docs"] => steps::run(&workspace(), &[steps::Step::Documents]),
         ["vectors"] => steps::run(&workspace(), &[steps::Step::Vectors]),
-        ["help" | "-h" | "--help"] | [_, "-h" | "--help"] => {
+        ["help" | "-h" | "--help"] | [_, .., "-h" | "--help"] => {
             print!("{HELP}");
             true
         }
-        _ => {
-            eprint!("{HELP}");
-            return ExitCode::from(2);
-        }
+        ["chaos", options @ ..] => match chaos::Options::parse(options) {
+            Some(options) => steps::run(&workspace(), &[steps::Step::Chaos(options)]),
+            None => return wrong_usage(),
+        },
+        _ => return wrong_usage(),
     };
     ExitCode::from(u8::from(!is_good))
+}
+
+fn wrong_usage() -> ExitCode {
+    eprint!("{HELP}");
+    ExitCode::from(2)
 }
 
 /// The root of the workspace, wherever the command is typed. Cargo says at run time where the source is now; where it

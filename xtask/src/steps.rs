@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::documents;
+use crate::{chaos, documents};
 
 /// Prints a line; a reader that has gone away (`| head`) is no reason to stop.
 macro_rules! say {
@@ -33,6 +33,8 @@ pub(crate) enum Step {
     Licences,
     /// The examples in the documentation.
     Examples,
+    /// Rounds of trade between real processes while everything breaks.
+    Chaos(chaos::Options),
     /// All tests. Last, so that the runner's own summary stands at the end.
     Tests,
     /// Writes the vectors of messages and goods; not a check.
@@ -50,7 +52,7 @@ enum Outcome {
 
 /// Every check, the quick ones first.
 pub(crate) fn all() -> Vec<Step> {
-    use Step::{ApiDocuments, Documents, Examples, Format, Licences, Lints, Tests};
+    use Step::{ApiDocuments, Chaos, Documents, Examples, Format, Licences, Lints, Tests};
     vec![
         Format,
         Documents,
@@ -58,17 +60,16 @@ pub(crate) fn all() -> Vec<Step> {
         ApiDocuments,
         Licences,
         Examples,
+        Chaos(chaos::Options::default()),
         Tests,
     ]
 }
 
-/// Every check that does not build documentation.
+/// Every check but chaos that does not build documentation.
 pub(crate) fn quick() -> Vec<Step> {
-    let slow = [Step::ApiDocuments, Step::Examples];
-    all()
-        .into_iter()
-        .filter(|step| !slow.contains(step))
-        .collect()
+    use Step::{ApiDocuments, Chaos, Examples};
+    let is_quick = |step: &Step| !matches!(step, ApiDocuments | Examples | Chaos(_));
+    all().into_iter().filter(is_quick).collect()
 }
 
 /// Runs the steps in order and prints what became of each; false when one failed.
@@ -122,6 +123,7 @@ impl Step {
             Self::ApiDocuments => "API documentation (cargo doc -D warnings)",
             Self::Licences => "licences, bans and sources (cargo deny)",
             Self::Examples => "examples in the documentation (cargo test --doc)",
+            Self::Chaos(_) => "chaos (real processes, killed at random)",
             Self::Tests => "tests",
             Self::Vectors => "vectors of messages and goods",
         }
@@ -152,6 +154,14 @@ impl Step {
             }
             Self::Licences => cargo(&["deny", "check", "bans", "licenses", "sources"]),
             Self::Examples => cargo(&["test", "--workspace", "--doc"]),
+            Self::Chaos(options) => {
+                let variables = options.variables();
+                let variables = variables
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str()));
+                let variables: Vec<_> = variables.collect();
+                crate::steps::cargo(workspace, &options.arguments(), &variables)
+            }
             Self::Tests => test(workspace),
             Self::Vectors => cargo(&[
                 "test",

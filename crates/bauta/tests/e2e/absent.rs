@@ -11,7 +11,7 @@ use crate::{
     bad_input::{market, money},
     process::run,
     proxy::{Trap, When},
-    purse::{Purse, is_delivered},
+    purse::is_delivered,
     town::{ARCHIVE, BANK, MERCHANT, Town},
 };
 
@@ -125,19 +125,7 @@ fn with_the_log_away_from_the_beginning_nothing_is_locked() {
 fn a_wallet_lost_while_its_money_is_locked_comes_back_from_its_words_with_all_of_it() {
     let town = Town::proxied();
     town.sell(&town.file("song", b"la la"), "4.99EUR", "song");
-    let mut purse = Purse {
-        folder: town.path().join("customer"),
-        account: String::new(),
-        credited: 0,
-    };
-    let words = town.path().join("words");
-    let words = words.to_str().expect("plain names");
-    purse
-        .run(&["init", "--no-passphrase", "--words-to", words])
-        .good();
-    let bank = purse.run(&["bank", "add", &town.url(BANK)]).good();
-    purse.account = bank["account"].as_str().expect("an account").to_owned();
-    town.credit(&mut purse, "20EUR", "first");
+    let purse = town.customer("customer", "20EUR");
     purse.run(&["withdraw", "20EUR"]).good();
     let role = Arc::clone(&town.roles[MERCHANT]);
     town.proxies[MERCHANT].set(Trap {
@@ -159,16 +147,7 @@ fn a_wallet_lost_while_its_money_is_locked_comes_back_from_its_words_with_all_of
     buying.wait().expect("a child of ours");
     fs::remove_dir_all(&purse.folder).expect("lost");
 
-    let bank = town.url(BANK);
-    let restore = [
-        "restore",
-        "--no-passphrase",
-        "--words-from",
-        words,
-        "--bank",
-        &bank,
-    ];
-    purse.run(&restore).good();
+    purse.restore(&town.url(BANK)).good();
     let balance = purse.run(&["balance"]).good();
     let sure = balance[0]["available"]["minor_units"]
         .as_u64()

@@ -23,6 +23,13 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+impl Answer {
+    /// The bytes as they came.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        [self.head.as_bytes(), b"\r\n\r\n", &self.body].concat()
+    }
+}
+
 impl Parts {
     /// Reads one request, or one answer of a connection that ends with it. None if the other side ends it before.
     pub(crate) fn read(stream: &mut impl Read) -> io::Result<Option<Self>> {
@@ -93,13 +100,13 @@ pub(crate) fn exchange(port: u16, request: &[u8]) -> io::Result<Answer> {
     stream.set_read_timeout(Some(LIMIT))?;
     // The other side may answer before it has read everything.
     let written = stream.write_all(request);
-    let parts = match Parts::read(&mut stream)? {
-        Some(parts) => parts,
-        None => {
-            written?;
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    };
+    answer_of(&mut stream).or_else(|error| written.and(Err(error)))
+}
+
+/// Reads the answer of a connection that ends with it.
+pub(crate) fn answer_of(stream: &mut TcpStream) -> io::Result<Answer> {
+    let parts = Parts::read(stream)?;
+    let parts = parts.ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = parts.second_word().parse().map_err(io::Error::other)?;
     Ok(Answer {
         status,

@@ -5,9 +5,11 @@ mod process;
 mod proxy;
 mod purse;
 mod town;
+mod weather;
 
 mod absent;
 mod bad_input;
+mod chaos;
 mod clocks;
 mod crashes;
 mod demo;

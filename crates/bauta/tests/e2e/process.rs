@@ -24,6 +24,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Output {
     /// The exit code; none when it was killed.
     pub(crate) code: Option<i32>,
+    /// Whether it was killed because it ran too long.
+    pub(crate) is_cut_short: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -65,6 +67,13 @@ pub(crate) fn bauta() -> Command {
 
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Output {
+    let output = run_for(command, COMMAND_LIMIT);
+    assert!(!output.is_cut_short, "{command:?} does not end: {output:?}");
+    output
+}
+
+/// Runs a command to its end, or kills it when it has run this long.
+pub(crate) fn run_for(command: &mut Command, limit: Duration) -> Output {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -73,19 +82,19 @@ pub(crate) fn run(command: &mut Command) -> Output {
     let stdout = drain(child.stdout.take().expect("piped"));
     let stderr = drain(child.stderr.take().expect("piped"));
     let begun = Instant::now();
+    let mut is_cut_short = false;
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child of ours") {
             break status;
         }
-        if begun.elapsed() > COMMAND_LIMIT {
-            let _ended = child.kill();
-            let stderr = stderr.join().expect("read");
-            panic!("{command:?} does not end: {stderr}");
+        if begun.elapsed() > limit && !is_cut_short {
+            is_cut_short = child.kill().is_ok();
         }
         thread::sleep(Duration::from_millis(5));
     };
     Output {
         code: status.code(),
+        is_cut_short,
         stdout: stdout.join().expect("read"),
         stderr: stderr.join().expect("read"),
     }
@@ -170,6 +179,30 @@ impl Role {
             child.kill().expect("it runs or has ended");
             child.wait().expect("a child of ours");
         }
+    }
+
+    /// Sends a signal by its name, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        if let Some(child) = self.child().as_ref() {
+            let (signal, id) = (format!("-{name}"), child.id().to_string());
+            // It may have ended.
+            let _sent = Command::new("kill").args([signal, id]).output();
+        }
+    }
+
+    /// Asks the process to end and kills it when it does not; its exit code if it ended by itself.
+    pub(crate) fn stop(&self, patience: Duration) -> Option<i32> {
+        self.signal("TERM");
+        let mut child = self.child().take()?;
+        let begun = Instant::now();
+        while begun.elapsed() < patience {
+            if let Some(status) = child.try_wait().expect("a child of ours") {
+                return status.code();
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().expect("it runs or has ended");
+        child.wait().expect("a child of ours").code()
     }
 
     /// Kills and starts again.

@@ -1,4 +1,4 @@
-//! A way between two roles that records what passes and does something at a chosen request.
+//! A way between two roles that records what passes and does something at a chosen request, or harm to any.
 
 use std::{
     io::{self, Write},
@@ -10,7 +10,10 @@ use std::{
     thread,
 };
 
-use crate::http::{self, Answer, Parts};
+use crate::{
+    http::{self, Answer, Parts},
+    weather::{Fault, Weather},
+};
 
 /// At which moment of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,7 @@ struct Way {
     stopped: AtomicBool,
     trap: Mutex<Option<Trap>>,
     passed: Mutex<Vec<Exchange>>,
+    weather: Mutex<Weather>,
 }
 
 impl Proxy {
@@ -65,6 +69,7 @@ impl Proxy {
             stopped: AtomicBool::new(false),
             trap: Mutex::default(),
             passed: Mutex::default(),
+            weather: Mutex::default(),
         });
         let of_thread = Arc::clone(&way);
         thread::spawn(move || {
@@ -85,6 +90,17 @@ impl Proxy {
         *locked(&self.way.trap) = Some(trap);
     }
 
+    /// From now on, this weather; what has passed is forgotten. Returns the old weather.
+    pub(crate) fn suffer(&self, weather: Weather) -> Weather {
+        locked(&self.way.passed).clear();
+        std::mem::replace(&mut locked(&self.way.weather), weather)
+    }
+
+    /// Lets nothing through, or through again.
+    pub(crate) fn close(&self, is_closed: bool) {
+        locked(&self.way.weather).is_closed = is_closed;
+    }
+
     /// What has passed and was answered, in order.
     pub(crate) fn passed(&self) -> Vec<Exchange> {
         locked(&self.way.passed).clone()
@@ -101,15 +117,22 @@ impl Drop for Proxy {
 
 impl Way {
     fn serve(&self, mut caller: TcpStream) -> io::Result<()> {
+        let harm = locked(&self.weather).next();
+        if harm.is_some_and(|harm| harm.fault == Fault::Refused) {
+            return Ok(());
+        }
         let Some(request) = Parts::read(&mut caller)? else {
             return Ok(());
         };
+        if let Some(harm) = harm {
+            return harm.befall(&request.for_one_connection(), caller, self.upstream);
+        }
         let sprung = self.take_trap(request.second_word());
         if let Some(trap) = sprung {
             return self.spring(trap, &request);
         }
         let answer = http::exchange(self.upstream, &request.for_one_connection())?;
-        let whole = [answer.head.as_bytes(), b"\r\n\r\n", &answer.body].concat();
+        let whole = answer.bytes();
         self.record(&request, answer);
         caller.write_all(&whole)
     }

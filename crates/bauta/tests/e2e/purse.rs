@@ -31,6 +31,19 @@ impl Purse {
         run(&mut self.command(arguments))
     }
 
+    /// Where the words of a [`Town::customer`](crate::town::Town::customer) are.
+    pub(crate) fn words_file(&self) -> PathBuf {
+        self.folder.with_extension("words")
+    }
+
+    /// Makes a wallet whose folder is lost again from its words.
+    pub(crate) fn restore(&self, bank: &str) -> Output {
+        let words = self.words_file();
+        let words = words.to_str().expect("plain names");
+        let from = ["--words-from", words, "--bank", bank];
+        self.run(&[&["restore", "--no-passphrase"], &from[..]].concat())
+    }
+
     /// Goes on with everything until all of it is decided.
     #[track_caller]
     pub(crate) fn resume(&self) -> Value {

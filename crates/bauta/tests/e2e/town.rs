@@ -53,14 +53,15 @@ pub(crate) struct Plan {
 
 /// Everything that a test needs to be somebody in the world.
 pub(crate) struct Town {
-    pub(crate) roles: [Arc<Role>; 3],
+    /// [`ROLES`], then what [`Town::open_shop`] added.
+    pub(crate) roles: Vec<Arc<Role>>,
     /// Empty unless the plan asked for them.
     pub(crate) proxies: Vec<Proxy>,
     /// Where everybody reaches the roles.
-    ports: [u16; 3],
+    ports: Vec<u16>,
     root: PathBuf,
     /// Removed at the end, after the roles have ended.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Town {
@@ -83,7 +84,12 @@ impl Town {
             .prefix("bauta-e2e-")
             .tempdir()
             .expect("a temporary folder");
-        let town = Self::write(folder, &plan);
+        Self::build_in(folder, &plan)
+    }
+
+    /// The same in a certain folder.
+    pub(crate) fn build_in(folder: TempDir, plan: &Plan) -> Self {
+        let town = Self::write(folder, plan);
         town.roles.iter().for_each(|role| role.start());
         town.roles.iter().for_each(|role| role.wait());
         town
@@ -132,16 +138,46 @@ impl Town {
             .collect();
         let role = |number: usize| Arc::new(Role::new(ROLES[number], root, own_ports[number]));
         Self {
-            roles: [role(BANK), role(ARCHIVE), role(MERCHANT)],
+            roles: vec![role(BANK), role(ARCHIVE), role(MERCHANT)],
             proxies,
-            ports,
+            ports: ports.to_vec(),
             root: root.to_owned(),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Opens a further shop that is like the first, with a key, goods and records of its own; its number among the roles.
+    pub(crate) fn open_shop(&mut self, name: &'static str) -> usize {
+        let key = self.root.join(format!("{name}.key"));
+        run(bauta().args(["keygen", "--json"]).arg(key)).good();
+        let [port, own, _] = free_ports();
+        let own = if self.proxies.is_empty() { port } else { own };
+        let role = Role::new(name, &self.root, own);
+        fs::copy(&self.roles[MERCHANT].config, &role.config).expect("copied");
+        edit(&role.config, |table| {
+            set(table, "merchant", "data", name.into());
+            set(table, "merchant", "key_file", format!("{name}.key").into());
+            set(table, "merchant", "name", name.into());
+            let http = table["merchant"]["http"].as_table_mut().expect("set");
+            http.insert("listen".into(), format!("127.0.0.1:{own}").into());
+        });
+        if port != own {
+            self.proxies.push(Proxy::start(port, own));
+        }
+        role.start();
+        role.wait();
+        self.ports.push(port);
+        self.roles.push(Arc::new(role));
+        self.roles.len() - 1
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.root
+    }
+
+    /// Leaves the folder there at the end.
+    pub(crate) fn keep_folder(&mut self) {
+        self.folder.disable_cleanup(true);
     }
 
     /// The address under which everybody knows a role.
@@ -151,10 +187,9 @@ impl Town {
 
     /// Runs a command of a role's operator.
     pub(crate) fn operate(&self, role: usize, arguments: &[&str]) -> Output {
-        let command = if role == MERCHANT {
-            "shop"
-        } else {
-            ROLES[role]
+        let command = match role {
+            BANK | ARCHIVE => ROLES[role],
+            _ => "shop",
         };
         let mut operator = bauta();
         operator
@@ -175,8 +210,14 @@ impl Town {
     /// Puts a file or folder up for sale; its id in the shop.
     #[track_caller]
     pub(crate) fn sell(&self, path: &Path, price: &str, title: &str) -> String {
+        self.sell_in(MERCHANT, path, price, title)
+    }
+
+    /// The same in a certain shop.
+    #[track_caller]
+    pub(crate) fn sell_in(&self, shop: usize, path: &Path, price: &str, title: &str) -> String {
         let path = path.to_str().expect("plain names");
-        let added = self.operate(MERCHANT, &["add", path, "--price", price, "--title", title]);
+        let added = self.operate(shop, &["add", path, "--price", price, "--title", title]);
         let added = added.good();
         added["good"].as_str().expect("an id").to_owned()
     }
@@ -189,7 +230,11 @@ impl Town {
             account: String::new(),
             credited: 0,
         };
-        purse.run(&["init", "--no-passphrase"]).good();
+        let words = purse.words_file();
+        let words = words.to_str().expect("plain names");
+        purse
+            .run(&["init", "--no-passphrase", "--words-to", words])
+            .good();
         let bank = purse.run(&["bank", "add", &self.url(BANK)]).good();
         purse.account = bank["account"].as_str().expect("an account").to_owned();
         self.credit(&mut purse, amount, "first");
@@ -307,7 +352,7 @@ impl Town {
 }
 
 /// The books' totals over all currencies, in minor units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Books {
     pub(crate) reserve: u64,
     pub(crate) accounts: u64,

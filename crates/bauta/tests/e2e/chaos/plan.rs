@@ -1,0 +1,219 @@
+//! What is chosen at random for a round: the same seed and number, the same choices.
+
+use std::{ops::Range, time::Duration};
+
+use fastrand::Rng;
+
+/// Wallets of a town.
+pub(super) const CUSTOMERS: usize = 3;
+/// Roles of a town: bank, archive and two shops.
+pub(super) const ROLES: usize = 4;
+/// Shops of a town, the last of its roles.
+pub(super) const SHOPS: usize = 2;
+/// Goods that are new in each round.
+const GOODS: usize = 3;
+
+/// Everything that a round does by chance.
+#[derive(Debug)]
+pub(super) struct RoundPlan {
+    pub(super) round: u64,
+    pub(super) goods: Vec<GoodPlan>,
+    /// For each role, how many of a thousand requests to it are harmed, and the seed of the harms.
+    pub(super) weather: Vec<(u32, u64)>,
+    pub(super) blows: Vec<Blow>,
+    /// For each customer, what it does.
+    pub(super) errands: Vec<Vec<Errand>>,
+    /// Who makes its wallet again from its words after the round.
+    pub(super) restoring: Option<usize>,
+}
+
+/// Something for sale.
+#[derive(Debug)]
+pub(super) struct GoodPlan {
+    pub(super) shop: usize,
+    pub(super) bytes: usize,
+    pub(super) price_minor_units: u64,
+    /// Of the content.
+    pub(super) seed: u64,
+}
+
+/// Something that is done to the roles.
+#[derive(Debug)]
+pub(super) struct Blow {
+    /// After the blow before it.
+    pub(super) after: Duration,
+    pub(super) kind: BlowKind,
+    pub(super) roles: Vec<usize>,
+    /// How long it lasts.
+    pub(super) span: Duration,
+}
+
+/// What it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum BlowKind {
+    /// SIGKILL, and a start afterwards.
+    Kill,
+    /// SIGTERM, and SIGKILL when it is not obeyed; a start afterwards.
+    Stop,
+    /// SIGSTOP, and SIGCONT afterwards.
+    Freeze,
+    /// Nothing reaches the roles.
+    Close,
+}
+
+/// Something that a customer does.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    pub(super) kind: ErrandKind,
+    /// When the wallet's process is killed, if it runs that long.
+    pub(super) killed_after: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum ErrandKind {
+    Buy {
+        good: usize,
+        from_account: bool,
+        lock_for_s: u32,
+    },
+    Withdraw {
+        minor_units: u64,
+    },
+    Resume,
+    /// The folder is lost; the words remain.
+    Lose,
+}
+
+impl RoundPlan {
+    pub(super) fn new(seed: u64, round: u64) -> Self {
+        let rng = &mut Rng::with_seed(seed.wrapping_add(round.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        let badness = rng.u32(20..400);
+        let is_long = chance(rng, 3);
+        let mut blows: Vec<Blow> = (0..rng.usize(2..7)).map(|_| blow(rng)).collect();
+        if is_long {
+            blows.insert(rng.usize(..=blows.len()), outage(rng));
+        }
+        Self {
+            round,
+            goods: (0..GOODS).map(|_| good(rng)).collect(),
+            weather: (0..ROLES)
+                .map(|_| (rng.u32(0..=badness), rng.u64(..)))
+                .collect(),
+            blows,
+            errands: errands(rng, if is_long { 6..8 } else { 6..14 }),
+            restoring: chance(rng, 8).then(|| rng.usize(..CUSTOMERS)),
+        }
+    }
+}
+
+fn good(rng: &mut Rng) -> GoodPlan {
+    // Around the borders of the format's records of 16 KiB, and more than one read of a socket.
+    let sizes = [0, 1, 16_383, 16_384, 16_385, 100_000, 400_000, 1_500_000];
+    GoodPlan {
+        shop: rng.usize(..SHOPS),
+        bytes: rng.choice(sizes).expect("there are some"),
+        price_minor_units: rng.u64(1..500),
+        seed: rng.u64(..),
+    }
+}
+
+fn blow(rng: &mut Rng) -> Blow {
+    let kinds = [
+        (60, BlowKind::Kill),
+        (10, BlowKind::Stop),
+        (15, BlowKind::Freeze),
+        (15, BlowKind::Close),
+    ];
+    let mut roles: Vec<usize> = (0..ROLES).collect();
+    rng.shuffle(&mut roles);
+    roles.truncate(if chance(rng, 3) {
+        rng.usize(2..=ROLES)
+    } else {
+        1
+    });
+    Blow {
+        after: span(rng, 20, 1_200),
+        kind: weighed(rng, &kinds),
+        roles,
+        span: span(rng, 0, 1_500),
+    }
+}
+
+/// Somebody is away for longer than a lock lasts: money comes back.
+fn outage(rng: &mut Rng) -> Blow {
+    let mut away = blow(rng);
+    away.roles.push(ROLES - 1 - rng.usize(..SHOPS));
+    away.roles.sort_unstable();
+    away.roles.dedup();
+    away.after = span(rng, 20, 600);
+    away.span = span(rng, 7_000, 12_000);
+    away
+}
+
+fn errands(rng: &mut Rng, lock_for_s: Range<u32>) -> Vec<Vec<Errand>> {
+    let loser = chance(rng, 10).then(|| rng.usize(..CUSTOMERS));
+    let customers = (0..CUSTOMERS).map(|customer| {
+        let mut errands: Vec<Errand> = (0..rng.usize(2..5))
+            .flat_map(|_| errand(rng, &lock_for_s))
+            .collect();
+        if loser == Some(customer) {
+            let place = rng.usize(1..=errands.len());
+            let lose = Errand {
+                kind: ErrandKind::Lose,
+                killed_after: None,
+            };
+            errands.insert(place, lose);
+        }
+        errands
+    });
+    customers.collect()
+}
+
+/// Something, and after a kill an impatient resume or two.
+fn errand(rng: &mut Rng, lock_for_s: &Range<u32>) -> Vec<Errand> {
+    let buy = ErrandKind::Buy {
+        good: rng.usize(..GOODS),
+        from_account: chance(rng, 3),
+        lock_for_s: rng.u32(lock_for_s.clone()),
+    };
+    let withdraw = ErrandKind::Withdraw {
+        minor_units: rng.u64(1..800),
+    };
+    let first = Errand {
+        kind: if chance(rng, 5) { withdraw } else { buy },
+        killed_after: (!chance(rng, 3)).then(|| span(rng, 1, 2_500)),
+    };
+    let resumes = if first.killed_after.is_some() {
+        rng.usize(0..3)
+    } else {
+        0
+    };
+    let resumes = (0..resumes).map(|_| Errand {
+        kind: ErrandKind::Resume,
+        killed_after: (!chance(rng, 3)).then(|| span(rng, 1, 1_500)),
+    });
+    std::iter::once(first).chain(resumes).collect()
+}
+
+/// One time in `of`.
+fn chance(rng: &mut Rng, of: u32) -> bool {
+    rng.u32(..of) == 0
+}
+
+/// Short spans more often than long ones: most of a purchase happens in its first moments.
+fn span(rng: &mut Rng, least_ms: u64, most_ms: u64) -> Duration {
+    let least = Duration::from_millis(least_ms);
+    least + Duration::from_millis(most_ms - least_ms).mul_f64(rng.f64().powi(2))
+}
+
+fn weighed<T: Copy>(rng: &mut Rng, choices: &[(u32, T)]) -> T {
+    let whole: u32 = choices.iter().map(|(weight, _)| weight).sum();
+    let mut place = rng.u32(..whole);
+    for (weight, choice) in choices {
+        if place < *weight {
+            return *choice;
+        }
+        place -= weight;
+    }
+    unreachable!("the weights add up to the whole")
+}
