@@ -117,13 +117,16 @@ impl Drop for Proxy {
 
 impl Way {
     fn serve(&self, mut caller: TcpStream) -> io::Result<()> {
-        let harm = locked(&self.weather).next();
+        let mut weather = locked(&self.weather);
+        let (latency, harm) = (weather.latency(), weather.next());
+        drop(weather);
         if harm.is_some_and(|harm| harm.fault == Fault::Refused) {
             return Ok(());
         }
         let Some(request) = Parts::read(&mut caller)? else {
             return Ok(());
         };
+        thread::sleep(latency);
         if let Some(harm) = harm {
             return harm.befall(&request.for_one_connection(), caller, self.upstream);
         }

@@ -81,6 +81,8 @@ impl Fault {
 pub(crate) struct Weather {
     /// How many of a thousand requests are harmed.
     permille: u32,
+    /// Longest time that any request takes on its way.
+    latency_max: Duration,
     /// Whether nothing gets through at all.
     pub(crate) is_closed: bool,
     rng: Rng,
@@ -98,13 +100,19 @@ pub(crate) struct Harm {
 }
 
 impl Weather {
-    /// `permille` of all requests are harmed; the same `seed` chooses the same harms in the same order.
-    pub(crate) fn bad(permille: u32, seed: u64) -> Self {
+    /// `permille` of all requests are harmed, and all are slow; the same `seed` chooses the same harms in the same order.
+    pub(crate) fn bad(permille: u32, latency_max: Duration, seed: u64) -> Self {
         Self {
             permille,
+            latency_max,
             rng: Rng::with_seed(seed),
             ..Self::default()
         }
+    }
+
+    /// How long the next request is on its way.
+    pub(crate) fn latency(&mut self) -> Duration {
+        self.latency_max.mul_f64(self.rng.f64())
     }
 
     /// What happens to the next request.

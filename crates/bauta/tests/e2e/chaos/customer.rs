@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs, thread,
+    fs,
+    process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,6 +24,11 @@ use crate::{
 const SETTLE_LIMIT: Duration = Duration::from_secs(150);
 /// Between two looks at what has not ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(1_500);
+
+/// How often a command is typed that says "try again".
+const ATTEMPTS: usize = 3;
+/// After which time.
+const REPEAT_AFTER: Duration = Duration::from_millis(200);
 
 /// Why a wallet may say no although nobody did anything wrong.
 const HONEST_REFUSALS: [&str; 2] = [
@@ -86,9 +93,30 @@ impl Customer {
         self.settle(around);
     }
 
+    /// Types the command, and again while it says that this may help and nobody kills it.
     fn run_errand(&mut self, errand: &Errand, around: Surroundings<'_>) {
-        let amount;
-        let mut command = match &errand.kind {
+        for _ in 0..ATTEMPTS {
+            let Some(mut command) = self.command(errand, around) else {
+                return self.lose(around);
+            };
+            let limit = errand.killed_after.unwrap_or(SETTLE_LIMIT);
+            let output = run_for(&mut command, limit);
+            let told = brief(&output);
+            around
+                .diary
+                .note(format!("{}: {errand:?}: {told}", self.name));
+            self.killed += u64::from(output.is_cut_short && errand.killed_after.is_some());
+            self.check(errand, &output);
+            if output.code != Some(4) || matches!(errand.kind, ErrandKind::Resume) {
+                return;
+            }
+            thread::sleep(REPEAT_AFTER);
+        }
+    }
+
+    /// None when the errand is no command.
+    fn command(&self, errand: &Errand, around: Surroundings<'_>) -> Option<Command> {
+        let command = match &errand.kind {
             ErrandKind::Buy {
                 good,
                 from_account,
@@ -96,26 +124,18 @@ impl Customer {
             } => {
                 let (shop, title) = &around.goods[*good];
                 let (shop, span) = (around.town.url(*shop), lock_for_s.to_string());
-                let mut command =
-                    self.purse
-                        .command(&["buy", &shop, title, "--yes", "--lock-for", &span]);
+                let fixed = ["buy", &shop, title, "--yes", "--lock-for", &span];
+                let mut command = self.purse.command(&fixed);
                 command.args(from_account.then_some("--from-account"));
                 command
             }
             ErrandKind::Withdraw { minor_units } => {
-                amount = euros(*minor_units);
-                self.purse.command(&["withdraw", &amount])
+                self.purse.command(&["withdraw", &euros(*minor_units)])
             }
             ErrandKind::Resume => self.purse.command(&["resume"]),
-            ErrandKind::Lose => return self.lose(around),
+            ErrandKind::Lose => return None,
         };
-        let limit = errand.killed_after.unwrap_or(SETTLE_LIMIT);
-        let output = run_for(&mut command, limit);
-        around
-            .diary
-            .note(format!("{}: {:?}: {}", self.name, errand, brief(&output)));
-        self.killed += u64::from(output.is_cut_short && errand.killed_after.is_some());
-        self.check(errand, &output);
+        Some(command)
     }
 
     /// Nobody in town cheats, so no wallet may say so; and none may break.

@@ -5,7 +5,7 @@ use std::{ops::Range, time::Duration};
 use fastrand::Rng;
 
 /// Wallets of a town.
-pub(super) const CUSTOMERS: usize = 3;
+pub(super) const CUSTOMERS: usize = 4;
 /// Roles of a town: bank, archive and two shops.
 pub(super) const ROLES: usize = 4;
 /// Shops of a town, the last of its roles.
@@ -18,8 +18,8 @@ const GOODS: usize = 3;
 pub(super) struct RoundPlan {
     pub(super) round: u64,
     pub(super) goods: Vec<GoodPlan>,
-    /// For each role, how many of a thousand requests to it are harmed, and the seed of the harms.
-    pub(super) weather: Vec<(u32, u64)>,
+    /// For each role, what happens to requests to it.
+    pub(super) weather: Vec<WeatherPlan>,
     pub(super) blows: Vec<Blow>,
     /// For each customer, what it does.
     pub(super) errands: Vec<Vec<Errand>>,
@@ -34,6 +34,14 @@ pub(super) struct GoodPlan {
     pub(super) bytes: usize,
     pub(super) price_minor_units: u64,
     /// Of the content.
+    pub(super) seed: u64,
+}
+
+/// What is chosen of a [`Weather`](crate::weather::Weather).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WeatherPlan {
+    pub(super) permille: u32,
+    pub(super) latency_max: Duration,
     pub(super) seed: u64,
 }
 
@@ -87,18 +95,15 @@ pub(super) enum ErrandKind {
 impl RoundPlan {
     pub(super) fn new(seed: u64, round: u64) -> Self {
         let rng = &mut Rng::with_seed(seed.wrapping_add(round.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
-        let badness = rng.u32(20..400);
         let is_long = chance(rng, 3);
-        let mut blows: Vec<Blow> = (0..rng.usize(2..7)).map(|_| blow(rng)).collect();
+        let mut blows: Vec<Blow> = (0..rng.usize(3..9)).map(|_| blow(rng)).collect();
         if is_long {
             blows.insert(rng.usize(..=blows.len()), outage(rng));
         }
         Self {
             round,
             goods: (0..GOODS).map(|_| good(rng)).collect(),
-            weather: (0..ROLES)
-                .map(|_| (rng.u32(0..=badness), rng.u64(..)))
-                .collect(),
+            weather: (0..ROLES).map(|_| weather(rng)).collect(),
             blows,
             errands: errands(rng, if is_long { 6..8 } else { 6..14 }),
             restoring: chance(rng, 8).then(|| rng.usize(..CUSTOMERS)),
@@ -113,6 +118,15 @@ fn good(rng: &mut Rng) -> GoodPlan {
         shop: rng.usize(..SHOPS),
         bytes: rng.choice(sizes).expect("there are some"),
         price_minor_units: rng.u64(1..500),
+        seed: rng.u64(..),
+    }
+}
+
+/// A request takes longer than a role needs for it, so that blows fall in the middle of purchases.
+fn weather(rng: &mut Rng) -> WeatherPlan {
+    WeatherPlan {
+        permille: rng.u32(0..350),
+        latency_max: span(rng, 0, 600),
         seed: rng.u64(..),
     }
 }

@@ -78,8 +78,8 @@ impl World {
             .map(|(number, good)| self.put_on_shelf(plan.round, number, good))
             .collect();
         self.fill_purses(plan.round);
-        for (proxy, (permille, seed)) in self.town.proxies.iter().zip(&plan.weather) {
-            proxy.suffer(Weather::bad(*permille, *seed));
+        for (proxy, plan) in self.town.proxies.iter().zip(&plan.weather) {
+            proxy.suffer(Weather::bad(plan.permille, plan.latency_max, plan.seed));
         }
         let mut figures = self.trade(plan, &goods);
         self.audit(&mut figures);
