@@ -99,12 +99,13 @@ impl LogView {
         }
     }
 
-    /// The log's answers, once every leaf of `checkpoint` was read.
+    /// The log's answers. `checkpoint` is the newest one of which every leaf was read, if there is one: only that says
+    /// what is not in the log.
     #[must_use]
-    pub fn words(&self, lock: &LockPublic, checkpoint: &CheckedCheckpoint) -> Words {
-        let silence = |until| match age(checkpoint, until) {
-            Age::Late => Word::No,
-            Age::Early | Age::Neither => Word::Open,
+    pub fn words(&self, lock: &LockPublic, checkpoint: Option<&CheckedCheckpoint>) -> Words {
+        let silence = |until| match checkpoint.map(|checkpoint| age(checkpoint, until)) {
+            Some(Age::Late) => Word::No,
+            Some(Age::Early | Age::Neither) | None => Word::Open,
         };
         let taken = match (self.first, self.first_early) {
             (None, _) => silence(lock.expiry),

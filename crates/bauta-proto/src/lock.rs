@@ -14,7 +14,10 @@ use crate::{
     codec::{Message, message, opaque_debug},
     coin::{CoinsError, Input, Output, check_inputs, check_outputs},
     ids::{AccountId, BankId, HashLock, LockTag, PayeeCommitment, PolicyId, RequestId, Serial},
-    limits::{CLAIMS_MAX, LOCK_STATUS_MAX, OUTPUTS_MAX, RECEIPT_BYTES_MAX},
+    limits::{
+        CLAIMS_MAX, LOCK_STATUS_MAX, OUTPUTS_MAX, RECEIPT_BYTES_MAX, REVEAL_WINDOW_MAX,
+        REVEAL_WINDOW_MIN,
+    },
     log::leaf::{Deed, Leaf},
     money::Money,
     time::{Seconds, Timestamp},
@@ -105,6 +108,47 @@ pub enum LockFormError {
     /// A named payer gets no change.
     #[error("a request of a named payer has change")]
     ChangeForAccount,
+    /// The mode cannot be decided.
+    #[error(transparent)]
+    Mode(#[from] LockModeError),
+}
+
+/// Why no lock can have a mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LockModeError {
+    /// The time between preparing and committing.
+    #[error(
+        "the reveal window must have {} to {} seconds",
+        REVEAL_WINDOW_MIN.0,
+        REVEAL_WINDOW_MAX.0
+    )]
+    RevealWindow,
+    /// One preimage would do two things.
+    #[error("the hashes to commit, prepare and cancel must differ")]
+    EqualHashes,
+}
+
+impl LockMode {
+    /// Checks the mode of a lock that waits for `hash_lock`.
+    ///
+    /// # Errors
+    /// [`LockModeError`]; whoever chose the mode is at fault.
+    pub fn check(&self, hash_lock: &HashLock) -> Result<(), LockModeError> {
+        let Self::Safe {
+            prepare_hash,
+            cancel_hash,
+            reveal_window,
+        } = self
+        else {
+            return Ok(());
+        };
+        if !(REVEAL_WINDOW_MIN..=REVEAL_WINDOW_MAX).contains(reveal_window) {
+            return Err(LockModeError::RevealWindow);
+        }
+        let differ =
+            prepare_hash != cancel_hash && prepare_hash != hash_lock && cancel_hash != hash_lock;
+        differ.then_some(()).ok_or(LockModeError::EqualHashes)
+    }
 }
 
 impl LockRequest {
@@ -122,6 +166,7 @@ impl LockRequest {
         if self.amount.amount.is_zero() {
             return Err(LockFormError::Zero);
         }
+        self.mode.check(&self.hash_lock)?;
         match &self.payer {
             Payer::Coins(inputs) => {
                 let given = check_inputs(inputs, signatures)?;
@@ -468,3 +513,29 @@ pub fn opens(preimage: &[u8; 32], hash_lock: &HashLock) -> bool {
 }
 
 opaque_debug!(Payer, LockRequest, LockPrivate);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_safe_lock_has_three_hashes_and_a_window_within_the_limits() {
+        let check = |prepare: u8, cancel: u8, window: u32| {
+            let mode = LockMode::Safe {
+                prepare_hash: HashLock([prepare; 32]),
+                cancel_hash: HashLock([cancel; 32]),
+                reveal_window: Seconds(window),
+            };
+            mode.check(&HashLock([1; 32]))
+        };
+        assert_eq!(check(2, 3, REVEAL_WINDOW_MIN.0), Ok(()));
+        assert_eq!(check(2, 3, REVEAL_WINDOW_MAX.0), Ok(()));
+        for window in [REVEAL_WINDOW_MIN.0 - 1, REVEAL_WINDOW_MAX.0 + 1] {
+            assert_eq!(check(2, 3, window), Err(LockModeError::RevealWindow));
+        }
+        for (prepare, cancel) in [(1, 3), (2, 1), (2, 2)] {
+            let equal = Err(LockModeError::EqualHashes);
+            assert_eq!(check(prepare, cancel, 60), equal);
+        }
+    }
+}

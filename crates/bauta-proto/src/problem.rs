@@ -81,6 +81,10 @@ problems! {
     WrongPayee = 2019, 403, Caller, "the opening does not match the lock's payee commitment", "Open the commitment that the lock carries.";
     DisputeWindow = 2020, 400, Caller, "the dispute window is longer than the bank agrees to", "Choose a shorter one.";
     BadOutput = 2021, 400, Caller, "a blinded output is not a point of the group", "Blind the coin again.";
+    LockMode = 2022, 400, Caller, "the lock's mode cannot be decided", "Choose a reveal window within the limits, and three different hashes.";
+    NotDecidable = 2023, 400, Caller, "the log policy cannot decide a lock of this expiry", "Choose another expiry; the operator adds logs to the policy.";
+    LogsUnreached = 2024, 503, Elsewhere, "the bank has not reached enough of the logs that would decide", "Repeat the same request in a few seconds.";
+    NotPrepared = 2025, 409, Caller, "the lock is not prepared", "Bring the prepare preimage to the logs first.";
 
     UnknownBank = 3001, 403, Caller, "the log does not take locks of this bank", "Use a log that lists the bank.";
     BadCommit = 3002, 400, Caller, "the commit proves nothing", "Send the lock as its bank signed it, and the preimage of its hash.";

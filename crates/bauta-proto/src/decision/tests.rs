@@ -76,7 +76,7 @@ fn both(policy: &Policy, witnesses: &[Times]) -> bool {
 fn words(lock: &LockPublic, leaves: &[Deed], tree: &CheckedCheckpoint) -> Words {
     let mut view = LogView::default();
     leaves.iter().for_each(|deed| view.read(lock, *deed, tree));
-    view.words(lock, tree)
+    view.words(lock, Some(tree))
 }
 
 fn lock(mode: LockMode) -> LockPublic {
@@ -180,7 +180,7 @@ fn decided(lock: &LockPublic, leaves: &[(u64, Deed)], last: u64) -> Outcome {
     for (time_s, deed) in leaves {
         view.read(lock, *deed, &tree(*time_s));
     }
-    outcome(&[view.words(lock, &tree(last))], 1)
+    outcome(&[view.words(lock, Some(&tree(last)))], 1)
 }
 
 #[test]
@@ -204,10 +204,13 @@ fn a_commit_first_read_late_counts_once_an_early_checkpoint_is_shown() {
     view.prove(&fast(), Deed::Commit, &tree(line));
     assert_eq!(view, LogView::default(), "what was not read proves nothing");
     view.read(&fast(), Deed::Commit, &tree(line + 9));
-    assert_eq!(view.words(&fast(), &tree(line + 9)).taken, Word::Unproven);
+    assert_eq!(
+        view.words(&fast(), Some(&tree(line + 9))).taken,
+        Word::Unproven
+    );
     view.prove(&fast(), Deed::Commit, &tree(line));
     assert_eq!(
-        outcome(&[view.words(&fast(), &tree(line + 9))], 1),
+        outcome(&[view.words(&fast(), Some(&tree(line + 9)))], 1),
         Outcome::Captured
     );
 }

@@ -94,14 +94,28 @@ impl Receipt {
     /// [`ReceiptError`] says which of the steps failed; whoever made the receipt is at fault.
     pub fn check(&self, leaf: &Leaf, policy: &Policy) -> Result<CheckedCheckpoint, ReceiptError> {
         let checked = policy.check(&self.checkpoint)?;
-        merkle::check_inclusion(
+        self.check_within(leaf, &checked)?;
+        Ok(checked)
+    }
+
+    /// Checks that `leaf` is in the tree of the receipt's own checkpoint, whose signatures were checked before: many
+    /// receipts share one.
+    ///
+    /// # Errors
+    /// [`ReceiptError::Inclusion`]; whoever made the receipt is at fault.
+    pub fn check_within(
+        &self,
+        leaf: &Leaf,
+        checkpoint: &CheckedCheckpoint,
+    ) -> Result<(), ReceiptError> {
+        let (size, root) = (checkpoint.size, checkpoint.root);
+        Ok(merkle::check_inclusion(
             &self.path,
-            checked.size,
-            checked.root,
+            size,
+            root,
             self.index,
             leaf.hash(),
-        )?;
-        Ok(checked)
+        )?)
     }
 }
 

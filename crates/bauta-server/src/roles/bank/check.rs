@@ -145,7 +145,11 @@ pub(super) fn form(error: CoinsError) -> Problem {
 
 /// The same for a lock request.
 pub(super) fn lock_form(error: LockFormError) -> Problem {
-    Problem::new(ProblemKind::Form).detail(error)
+    let kind = match error {
+        LockFormError::Mode(_) => ProblemKind::LockMode,
+        _ => ProblemKind::Form,
+    };
+    Problem::new(kind).detail(error)
 }
 
 /// What the caller is told when the store refused its request.
