@@ -231,12 +231,7 @@ impl Policy {
     /// # Errors
     /// [`PolicyUseError`]; whoever wrote the policy is at fault.
     pub fn check_use(&self, expiry: Timestamp) -> Result<(), PolicyUseError> {
-        if !self.needs_cosignatures() {
-            return Err(PolicyUseError::NoWitness);
-        }
-        if self.bad_witnesses_max().is_none() {
-            return Err(PolicyUseError::Overlap);
-        }
+        self.check_witnesses()?;
         let logs: Vec<_> = self.logs_for(expiry).collect();
         if logs.len() < self.log_threshold {
             return Err(PolicyUseError::TooFewLogs);
@@ -246,6 +241,18 @@ impl Policy {
         }
         let all_reached = logs.iter().all(|log| log.url.is_some());
         all_reached.then_some(()).ok_or(PolicyUseError::NoAddress)
+    }
+
+    /// Whether the witnesses can decide anything, whatever the lock.
+    ///
+    /// # Errors
+    /// [`PolicyUseError::NoWitness`] and [`PolicyUseError::Overlap`]; whoever wrote the policy is at fault.
+    pub fn check_witnesses(&self) -> Result<(), PolicyUseError> {
+        if !self.needs_cosignatures() {
+            return Err(PolicyUseError::NoWitness);
+        }
+        let overlap = self.bad_witnesses_max();
+        overlap.map(drop).ok_or(PolicyUseError::Overlap)
     }
 
     /// Whether somebody must have cosigned a checkpoint, and so says when it was there. Without that nothing is ever
@@ -418,6 +425,8 @@ impl PolicyReader {
         match items.as_slice() {
             [] => Ok(()),
             ["#bauta", "logs", threshold] => self.set_log_threshold(threshold),
+            // A word of ours that is not understood may have meant something.
+            ["#bauta", ..] => Err(LineDefect::Form),
             [comment, ..] if comment.starts_with('#') => Ok(()),
             ["log", key] => self.log(key, None),
             ["log", key, url] => self.log(key, Some(url)),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bauta_proto::log::policy::{Policy, PolicyTextError};
+use bauta_proto::log::policy::{Policy, PolicyTextError, PolicyUseError};
 use serde::Deserialize;
 
 /// Where a policy's text is: in a file, or here.
@@ -19,9 +19,9 @@ pub enum PolicySourceError {
     /// The text is not a policy.
     #[error("the log policy is not understood")]
     Text(#[from] PolicyTextError),
-    /// Nobody says when a checkpoint was there, so that no sale would ever be decided by time.
-    #[error("the log policy needs nobody's cosignature (quorum none); name one witness at least")]
-    NoWitness,
+    /// The policy's witnesses can decide nothing.
+    #[error("no sale would be decided by the log policy")]
+    Use(#[from] PolicyUseError),
 }
 
 impl PolicySource {
@@ -35,9 +35,7 @@ impl PolicySource {
         } else {
             std::fs::read_to_string(self.0.trim())?.parse()?
         };
-        let has_witness = policy.needs_cosignatures();
-        has_witness
-            .then_some(policy)
-            .ok_or(PolicySourceError::NoWitness)
+        policy.check_witnesses()?;
+        Ok(policy)
     }
 }

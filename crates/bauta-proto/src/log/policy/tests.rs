@@ -216,3 +216,120 @@ fn a_log_that_the_policy_does_not_list_is_unknown() {
         Err(PolicyError::Note(NoteError::Unsigned))
     ));
 }
+
+/// The fewest witnesses that two quorums share, by looking at every pair.
+fn shared_by_all_pairs(policy: &Policy) -> usize {
+    let count = policy.witnesses.len();
+    let quorums: Vec<u32> = (0..1_u32 << count)
+        .filter(|set| {
+            let cosigned: Vec<bool> = (0..count).map(|bit| set >> bit & 1 == 1).collect();
+            policy.quorum.is_reached(&cosigned)
+        })
+        .collect();
+    let pairs = quorums
+        .iter()
+        .flat_map(|a| quorums.iter().map(move |b| a & b));
+    let shared = pairs.map(|both| both.count_ones() as usize).min();
+    shared.unwrap_or(0)
+}
+
+/// A policy of groups of groups: for each member the threshold among its witnesses, and how many there are.
+fn nested(groups: &[(usize, usize)], threshold: usize) -> Policy {
+    let log = LogSigner::new(ORIGIN, &key(1)).expect("a name");
+    let mut text = format!("log {} {URL}\n", log.vkey());
+    let mut number = 0_u8;
+    for (group, (needed, count)) in groups.iter().enumerate() {
+        let mut names = String::new();
+        for _ in 0..*count {
+            let name = format!("w{number}.example");
+            let witness = CosignerSigner::new(&name, &key(10 + number)).expect("a name");
+            text += &format!("witness {name} {}\n", witness.vkey());
+            names += &format!(" {name}");
+            number += 1;
+        }
+        text += &format!("group g{group} {}{names}\n", needed.min(count));
+    }
+    let names: String = (0..groups.len())
+        .map(|group| format!(" g{group}"))
+        .collect();
+    text += &format!(
+        "group all {}{names}\nquorum all\n",
+        threshold.min(groups.len())
+    );
+    text.parse().expect("a policy")
+}
+
+proptest::proptest! {
+    #[test]
+    fn as_many_witnesses_may_cheat_as_no_two_quorums_are_without_one_more(
+        groups in proptest::collection::vec((1_usize..=3, 1_usize..=3), 1..=3),
+        threshold in 1_usize..=3,
+    ) {
+        let policy = nested(&groups, threshold);
+        let bad_max = shared_by_all_pairs(&policy).checked_sub(1);
+        proptest::prop_assert_eq!(policy.bad_witnesses_max(), bad_max);
+    }
+}
+
+#[test]
+fn three_of_four_witnesses_bear_one_that_cheats() {
+    assert_eq!(nested(&[(3, 4)], 1).bad_witnesses_max(), Some(1));
+    assert_eq!(nested(&[(2, 3)], 1).bad_witnesses_max(), Some(0));
+    assert_eq!(nested(&[(1, 2)], 1).bad_witnesses_max(), None);
+}
+
+#[test]
+fn a_policy_that_cannot_decide_is_not_used() {
+    let log = |origin: &str, number| {
+        let log = LogSigner::new(origin, &key(number)).expect("a name");
+        format!("log {} {URL}\n", log.vkey())
+    };
+    let shard = log("log.example/20261101-20270201", 1);
+    let witness = TestLog::new(0).cosigner.vkey().to_string();
+    let tail = format!("witness w {witness}\nquorum w\n");
+    let at = |text: String, expiry| {
+        let policy: Policy = text.parse().expect("a policy");
+        policy.check_use(Timestamp(expiry))
+    };
+    let (inside, outside) = (1_795_000_000, 1_802_000_000);
+    assert_eq!(at(shard.clone() + &tail, inside), Ok(()));
+    assert_eq!(
+        at(shard.clone() + &tail, outside),
+        Err(PolicyUseError::TooFewLogs)
+    );
+    let two = shard.clone() + "#bauta logs 2\n" + &tail;
+    assert_eq!(at(two.clone(), inside), Err(PolicyUseError::TooFewLogs));
+    assert_eq!(at(log("other.example", 3) + &two, inside), Ok(()));
+    let unaddressed = shard.replace(&format!(" {URL}"), "") + &tail;
+    assert_eq!(at(unaddressed, inside), Err(PolicyUseError::NoAddress));
+    let alone = shard.clone() + "quorum none\n";
+    assert_eq!(at(alone, inside), Err(PolicyUseError::NoWitness));
+    let many: String = (0..9)
+        .map(|number| log(&format!("log{number}.example"), 20 + number))
+        .collect();
+    assert_eq!(at(many + &tail, inside), Err(PolicyUseError::TooManyLogs));
+    let either = nested(&[(1, 2)], 1);
+    assert_eq!(
+        either.check_use(Timestamp(inside)),
+        Err(PolicyUseError::Overlap)
+    );
+}
+
+#[test]
+fn how_many_logs_must_agree_is_said_once_and_is_a_comment_to_others() {
+    let policy = |line: &str| {
+        let text = TestLog::new(0).policy().text().to_owned() + line;
+        text.parse::<Policy>().map(|policy| policy.log_threshold())
+    };
+    assert_eq!(policy("# bauta logs 2\n"), Ok(1), "an ordinary comment");
+    assert_eq!(policy("#bauta logs 2\n"), Ok(2));
+    for bad in [
+        "#bauta logs 0\n",
+        "#bauta logs 9\n",
+        "#bauta logs two\n",
+        "#bauta log 2\n",
+        "#bauta logs 1\n#bauta logs 1\n",
+    ] {
+        assert!(policy(bad).is_err(), "{bad}");
+    }
+}
