@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands::{
         bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions,
-        config::ConfigOptions, demo::DemoOptions, keygen::KeygenOptions, serve::ServeOptions,
-        shop::ShopOptions, wallet::WalletOptions,
+        config::ConfigOptions, demo::DemoOptions, keygen::KeygenOptions, log::LogOptions,
+        serve::ServeOptions, shop::ShopOptions, wallet::WalletOptions,
     },
     failure::{Failure, Outcome},
 };
@@ -98,6 +98,8 @@ pub enum Command {
     Bank(BankOptions),
     /// Operate a shop: goods and orders
     Shop(ShopOptions),
+    /// Verify a public log
+    Log(LogOptions),
     /// Hold coins, buy, open what was bought
     Wallet(Box<WalletOptions>),
     /// Print a completion script for a shell

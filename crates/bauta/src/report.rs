@@ -106,6 +106,19 @@ impl Report {
             .with_message(label.to_owned())
     }
 
+    /// A progress bar over a number of things; invisible unless a terminal watches.
+    pub fn count_bar(&self, label: &str, count: u64) -> ProgressBar {
+        if self.quiet || self.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let template = "  {msg:<20!} {wide_bar} {human_pos:>13} of {human_len} {eta:>3}";
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(count)
+            .with_style(style.progress_chars("━╸ "))
+            .with_message(label.to_owned())
+    }
+
     /// Shows why the command failed and returns its exit code.
     pub fn failure(&self, failure: &Failure) -> ExitCode {
         if self.json && failure.is_told {

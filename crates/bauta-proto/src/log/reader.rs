@@ -468,6 +468,10 @@ impl KeptTiles {
     }
 }
 
+mod audit;
 mod edge;
+
+pub use audit::{Audit, AuditError, AuditedEntries};
+
 #[cfg(test)]
 mod tests;

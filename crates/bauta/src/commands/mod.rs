@@ -6,6 +6,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod keygen;
+pub mod log;
 pub mod serve;
 pub mod shop;
 pub mod wallet;
