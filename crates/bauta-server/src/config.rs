@@ -215,5 +215,6 @@ impl Resolve for ArchiveConfig {
         self.http.resolve(folder);
         self.data.resolve(folder);
         self.key_file.resolve(folder);
+        self.log_policy.resolve(folder);
     }
 }

@@ -4,6 +4,10 @@ pub mod batch;
 pub mod config;
 pub mod edge;
 pub mod keys;
+mod peers;
 pub mod roles;
 pub mod serve;
 pub mod work;
+
+#[cfg(test)]
+mod testing;

@@ -194,18 +194,15 @@ async fn open_bank<T: Transport + 'static>(
     opened(RoleName::Bank, &config.http, router, ready, jobs).await
 }
 
-async fn open_archive<T: Transport>(
+async fn open_archive<T: Transport + 'static>(
     config: &ArchiveConfig,
     world: &World<T>,
     stop: watch::Receiver<bool>,
 ) -> Result<Opened, ServeError> {
     let seed = seed(RoleName::Archive, &config.key_file)?;
-    let archive = Archive::open(config, seed, Arc::clone(&world.clock))?;
+    let archive = Archive::open(config, seed, world)?;
     let watched = Arc::clone(&archive);
-    let ready = move || {
-        let ready = watched.ready();
-        ready.then_some(()).ok_or("the log is not being published")
-    };
+    let ready = move || watched.ready();
     let router = archive.router();
     let jobs = Box::pin(archive.run_jobs(stop));
     opened(RoleName::Archive, &config.http, router, ready, jobs).await

@@ -171,6 +171,10 @@ const ARCHIVE: Section = Section {
         ("key_file", Set("\"archive.key\"")),
         ("origin", Set("\"log.example/bauta\"")),
         ("url", Optional("\"http://127.0.0.1:4002\"")),
+        ("log_policy", Optional("\"log-policy\"")),
+        ("disbelieved_witnesses", Default("[]")),
+        ("witness_timeout_ms", Default("3000")),
+        ("witness_grace_ms", Default("100")),
         (
             "banks",
             Set("[\"0000000000000000000000000000000000000000000000000000000000000000\"]"),

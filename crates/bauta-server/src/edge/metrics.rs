@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::batch;
+use crate::{batch, peers};
 
 /// Media type of the text that [`EdgeMetrics::render`] gives.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -70,6 +70,7 @@ impl EdgeMetrics {
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that runs", version);
         batch::register(&mut registry);
+        peers::register(&mut registry);
         Self {
             registry,
             requests,

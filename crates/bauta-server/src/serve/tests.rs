@@ -50,7 +50,7 @@ fn free_port() -> u16 {
 
 fn log_policy(config: &ArchiveConfig) -> String {
     let seed = RoleSeed::load(&config.key_file).expect("reads");
-    let archive = Archive::open(config, seed, Arc::new(SystemClock)).expect("opens");
+    let archive = Archive::open(config, seed, &world()).expect("opens");
     archive.policy().text().to_owned()
 }
 

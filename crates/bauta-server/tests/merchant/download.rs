@@ -17,7 +17,7 @@ struct Download {
 
 impl Download {
     async fn new(bytes: usize) -> Self {
-        let town = Town::new();
+        let town = Town::new().await;
         let good = town.add_good(&vec![7; bytes]);
         let path = format!("{CIPHERTEXT_PATH}{}", good.ct_root.hex());
         let whole = town.get(&path, &[]).await;
@@ -140,7 +140,7 @@ async fn a_good_that_was_withdrawn_is_still_delivered_to_whoever_ordered_it() {
 
 #[tokio::test]
 async fn nothing_but_known_ciphertexts_is_served() {
-    let town = Town::new();
+    let town = Town::new().await;
     std::fs::write(town.config.data.join("ciphertext/secret.ct"), b"x").expect("written");
     let unknown = CiphertextRoot([1; 32]).hex();
     for name in [

@@ -16,7 +16,7 @@ use super::world::{NOW, Town, input, kind, status};
 
 #[tokio::test]
 async fn the_same_order_gets_the_same_bytes_for_ever() {
-    let mut town = Town::new();
+    let mut town = Town::new().await;
     let good = town.add_good(b"text");
     let order = town.order_of(&good, 1);
     let first = town.order(&order).await.expect("offered").to_bytes();
@@ -37,7 +37,7 @@ async fn the_same_order_gets_the_same_bytes_for_ever() {
 
 #[tokio::test]
 async fn the_offer_is_one_that_a_customer_opens() {
-    let town = Town::new();
+    let town = Town::new().await;
     let good = town.add_good(b"text");
     let order = town.order_of(&good, 1);
     let reply = town.order(&order).await.expect("offered");
@@ -49,7 +49,7 @@ async fn the_offer_is_one_that_a_customer_opens() {
 
 #[tokio::test]
 async fn orders_that_cannot_be_met_are_refused_with_their_reason() {
-    let town = Town::new();
+    let town = Town::new().await;
     let good = town.add_good(b"text");
     let order = town.order_of(&good, 1);
     let refused = async |order: OrderRequest| kind(town.order(&order).await);
@@ -82,7 +82,7 @@ async fn orders_that_cannot_be_met_are_refused_with_their_reason() {
 
 #[tokio::test]
 async fn another_process_changes_the_shelf_of_a_running_shop() {
-    let town = Town::new();
+    let town = Town::new().await;
     let good = town.add_good(b"text");
     let mut shop = town.shop();
     let path = town.config.data.with_file_name("good.txt");
@@ -104,7 +104,7 @@ async fn another_process_changes_the_shelf_of_a_running_shop() {
 
 #[tokio::test]
 async fn the_catalogue_lists_what_is_for_sale_and_its_tag_changes_with_it() {
-    let town = Town::new();
+    let town = Town::new().await;
     let good = town.add_good(b"text");
     let answer = town.get(CATALOGUE_PATH, &[]).await;
     let catalogue: Catalogue = serde_json::from_slice(answer.body()).expect("a catalogue");
@@ -126,7 +126,7 @@ async fn the_catalogue_lists_what_is_for_sale_and_its_tag_changes_with_it() {
 
 #[tokio::test]
 async fn offers_beyond_the_limit_wait_and_lapsed_ones_make_room() {
-    let town = Town::new();
+    let town = Town::new().await;
     let good = town.add_good(b"text");
     for nonce in 0..100 {
         town.order(&town.order_of(&good, nonce))

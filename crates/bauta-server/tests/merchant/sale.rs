@@ -14,7 +14,7 @@ use super::world::{NOW, Town, Way, input, key, kind, seed};
 
 #[tokio::test]
 async fn a_sale_goes_from_lock_to_money_and_the_key_opens_the_goods() {
-    let town = Town::new();
+    let town = Town::new().await;
     let good = town.add_good(b"text");
     let order = town.order_of(&good, 1);
     let reply = town.order(&order).await.expect("offered");
@@ -25,7 +25,7 @@ async fn a_sale_goes_from_lock_to_money_and_the_key_opens_the_goods() {
     assert!(!delivery.promises.is_empty());
     assert_eq!(town.state(&reply), OrderState::Promised);
 
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     town.set_clock(2);
     assert_eq!(
         town.merchant.collect_receipts().await.expect("collected"),
@@ -44,12 +44,12 @@ async fn a_sale_goes_from_lock_to_money_and_the_key_opens_the_goods() {
 
 #[tokio::test]
 async fn a_claim_shows_its_receipt_only_when_the_bank_is_undecided() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     let accept = town.pay(&reply, 1);
     let tag = accept.lock.lock_tag();
     town.accept(&accept).await.expect("delivered");
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     town.set_clock(2);
     town.merchant.collect_receipts().await.expect("collected");
     town.merchant.claim().await.expect("claimed");
@@ -59,11 +59,11 @@ async fn a_claim_shows_its_receipt_only_when_the_bank_is_undecided() {
 
 #[tokio::test]
 async fn the_same_acceptance_gets_the_same_bytes_at_every_later_moment() {
-    let mut town = Town::new();
+    let mut town = Town::new().await;
     let reply = town.offered(1).await;
     let accept = town.pay(&reply, 1);
     let first = town.accept(&accept).await.expect("delivered").to_bytes();
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     for seconds in [2, 3_600, 100_000] {
         town.set_clock(seconds);
         town.crash();
@@ -77,7 +77,7 @@ async fn the_same_acceptance_gets_the_same_bytes_at_every_later_moment() {
 
 #[tokio::test]
 async fn a_second_lock_for_one_offer_is_refused() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     town.accept(&town.pay(&reply, 1)).await.expect("delivered");
     let second = town.pay(&reply, 2);
@@ -86,7 +86,7 @@ async fn a_second_lock_for_one_offer_is_refused() {
 
 #[tokio::test]
 async fn locks_that_do_not_pay_in_time_are_refused_and_nothing_is_sent() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     let mut foreign = town.pay(&reply, 1);
     foreign.lock.signature = key(9).sign(0, b"");
@@ -115,7 +115,7 @@ async fn locks_that_do_not_pay_in_time_are_refused_and_nothing_is_sent() {
 #[tokio::test]
 async fn the_customer_gets_no_key_before_log_or_bank_confirm_it() {
     for way in [Way::Cut, Way::Unacknowledged] {
-        let mut town = Town::new();
+        let mut town = Town::new().await;
         let reply = town.offered(1).await;
         let accept = town.pay(&reply, 1);
         town.ways(way, way);
@@ -144,7 +144,7 @@ async fn the_customer_gets_no_key_before_log_or_bank_confirm_it() {
 
 #[tokio::test]
 async fn from_half_of_the_time_on_the_bank_gets_the_key_and_not_before() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     let accept = town.pay(&reply, 1);
     town.ways(Way::Cut, Way::Open);
@@ -167,7 +167,7 @@ async fn from_half_of_the_time_on_the_bank_gets_the_key_and_not_before() {
 /// The log did it and the answer was lost until the expiry; the log still has it.
 #[tokio::test]
 async fn a_sale_that_became_unknown_is_found_in_the_log() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     let accept = town.pay(&reply, 1);
     town.ways(Way::Unacknowledged, Way::Cut);
@@ -189,7 +189,7 @@ async fn a_sale_that_became_unknown_is_found_in_the_log() {
 
 #[tokio::test]
 async fn a_sale_that_neither_log_nor_bank_got_in_time_fails_without_key_or_money() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     let accept = town.pay(&reply, 1);
     town.ways(Way::Cut, Way::Cut);
@@ -222,14 +222,14 @@ async fn a_sale_that_neither_log_nor_bank_got_in_time_fails_without_key_or_money
 
 #[tokio::test]
 async fn a_log_that_breaks_its_promise_is_on_record_and_the_money_comes_from_the_bank() {
-    let town = Town::new();
+    let town = Town::new().await;
     let other = town.offered(1).await;
     town.accept(&town.pay(&other, 1)).await.expect("delivered");
     let reply = town.offered(2).await;
     let accept = town.pay(&reply, 2);
     town.ways(Way::Lying, Way::Open);
     let first = town.accept(&accept).await.expect("delivered");
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     town.set_clock(2);
     town.merchant.collect_receipts().await.expect("collected");
     let order = town.record(&reply);
@@ -249,7 +249,7 @@ async fn a_log_that_breaks_its_promise_is_on_record_and_the_money_comes_from_the
 
 #[tokio::test]
 async fn a_promise_without_a_checkpoint_by_half_of_the_time_is_insured_at_the_bank() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     let first = town.accept(&town.pay(&reply, 1)).await.expect("delivered");
     town.set_clock(40);
@@ -266,13 +266,13 @@ async fn a_promise_without_a_checkpoint_by_half_of_the_time_is_insured_at_the_ba
 
 #[tokio::test]
 async fn v2_a_receipt_that_is_not_early_is_no_reason_to_keep_the_key_from_the_bank() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     let accept = town.pay(&reply, 1);
     town.accept(&accept).await.expect("delivered");
     // The log's clock was ahead for a moment; its checkpoints never go back.
     town.set_clock(80 + 31);
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     town.set_clock(2);
     town.merchant.collect_receipts().await.expect("looked");
     assert_eq!(town.state(&reply), OrderState::Captured);
@@ -281,10 +281,10 @@ async fn v2_a_receipt_that_is_not_early_is_no_reason_to_keep_the_key_from_the_ba
 
 #[tokio::test]
 async fn a_frozen_account_is_paid_whenever_it_is_thawed() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     town.accept(&town.pay(&reply, 1)).await.expect("delivered");
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     town.set_clock(2);
     town.merchant.collect_receipts().await.expect("collected");
     let answer = |outcome| *town.net.bank.answer.lock().expect("no panic") = outcome;
@@ -298,7 +298,7 @@ async fn a_frozen_account_is_paid_whenever_it_is_thawed() {
 
 #[tokio::test]
 async fn a_crash_at_any_step_of_a_sale_loses_nothing() {
-    let mut town = Town::new();
+    let mut town = Town::new().await;
     let reply = town.offered(1).await;
     town.crash();
     let accept = town.pay(&reply, 1);
@@ -313,7 +313,7 @@ async fn a_crash_at_any_step_of_a_sale_loses_nothing() {
     town.set_clock(1);
     assert_eq!(town.merchant.push_commits().await.expect("pushed"), 1);
     town.crash();
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     town.set_clock(5);
     assert_eq!(
         town.merchant.collect_receipts().await.expect("collected"),
@@ -331,10 +331,10 @@ async fn a_crash_at_any_step_of_a_sale_loses_nothing() {
 
 #[tokio::test]
 async fn what_hinders_a_claim_is_said_and_the_claim_comes_again() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     town.accept(&town.pay(&reply, 1)).await.expect("delivered");
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     town.set_clock(2);
     town.merchant.collect_receipts().await.expect("collected");
     let answer = |outcome| *town.net.bank.answer.lock().expect("no panic") = outcome;
@@ -354,7 +354,7 @@ async fn what_hinders_a_claim_is_said_and_the_claim_comes_again() {
 /// While too many preimages are on their way, a lock is stored and its preimage waits.
 #[tokio::test]
 async fn a_preimage_that_had_to_wait_leaves_in_time_or_never() {
-    let town = Town::new();
+    let town = Town::new().await;
     let (prompt, late) = (town.offered(1).await, town.offered(2).await);
     let mut store = MerchantStore::open(&town.config.store_path()).expect("opens");
     let mut accept = |reply, serial| {
@@ -385,7 +385,7 @@ async fn a_preimage_that_had_to_wait_leaves_in_time_or_never() {
 #[tokio::test]
 async fn a_promise_or_word_that_log_or_bank_did_not_give_confirms_nothing() {
     for way in [Way::Forged, Way::OtherLeaf] {
-        let town = Town::new();
+        let town = Town::new().await;
         let reply = town.offered(1).await;
         town.ways(way, Way::Forged);
         let accept = town.pay(&reply, 1);
@@ -399,7 +399,7 @@ async fn a_promise_or_word_that_log_or_bank_did_not_give_confirms_nothing() {
 
 #[tokio::test]
 async fn the_jobs_finish_a_sale_by_themselves_and_stop_when_told() {
-    let town = Town::new();
+    let town = Town::new().await;
     let reply = town.offered(1).await;
     town.ways(Way::Unacknowledged, Way::Open);
     let accept = town.pay(&reply, 1);
@@ -407,7 +407,7 @@ async fn the_jobs_finish_a_sale_by_themselves_and_stop_when_told() {
         kind(town.accept(&accept).await),
         ProblemKind::DeliveryPending
     );
-    town.archive.publish_once().expect("published");
+    town.archive.publish_once().await.expect("published");
     town.ways(Way::Open, Way::Open);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let jobs = tokio::spawn(town.merchant.clone().run_jobs(stopped));

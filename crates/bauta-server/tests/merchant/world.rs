@@ -15,7 +15,7 @@ use axum::{
     http::{self, StatusCode, header::CONTENT_TYPE},
 };
 use bauta_crypto::{secret::Secret, sign::SigningKey};
-use bauta_io::SystemRng;
+use bauta_io::{HttpOptions, HttpTransport, SystemRng};
 use bauta_proto::{
     accept::{Accept, AcceptRequest, Delivery},
     codec::{Message, Signed},
@@ -291,7 +291,7 @@ pub(crate) fn seed(config: &MerchantConfig, name: &str) -> RoleSeed {
 }
 
 impl Town {
-    pub(crate) fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(TestClock(AtomicU64::new(NOW.0)));
         let bank_key = key(2);
@@ -300,10 +300,13 @@ impl Town {
         let archive = Archive::open(
             &archive_config(folder.path().join("archive"), bank_id),
             seed(&config, "archive.key"),
-            clock.clone(),
+            &World {
+                clock: clock.clone(),
+                transport: Arc::new(HttpTransport::new(HttpOptions::default()).expect("a client")),
+            },
         )
         .expect("the archive opens");
-        archive.publish_once().expect("published");
+        archive.publish_once().await.expect("published");
         config.log_policy = PolicySource(archive.policy().text().to_owned());
         let net = Arc::new(Net {
             log: archive.router(),
@@ -514,6 +517,10 @@ fn archive_config(data: PathBuf, bank: BankId) -> ArchiveConfig {
         data,
         origin: "log.example/bauta".into(),
         url: Some(LOG.into()),
+        log_policy: None,
+        disbelieved_witnesses: Vec::new(),
+        witness_timeout_ms: 1_000,
+        witness_grace_ms: 100,
         banks: vec![bank],
         checkpoint_interval_ms: 1_000,
         commit_span_max_s: 86_400,

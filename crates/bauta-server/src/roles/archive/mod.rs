@@ -7,17 +7,17 @@ mod config;
 mod endpoints;
 mod folder;
 mod publish;
+mod round;
+mod witnesses;
 
 pub use config::ArchiveConfig;
 pub use publish::PublishError;
+pub use witnesses::Complaint;
 
 use std::{
     collections::HashSet,
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -37,7 +37,10 @@ use bauta_proto::{
     problem::{Problem, ProblemKind},
     submission::Promise,
     time::{Clock, Seconds, Timestamp},
-    transport::archive::{CHECKPOINT_PATH, POLICY_PATH, SubmitLeaf, SubmitRecord},
+    transport::{
+        Transport,
+        archive::{CHECKPOINT_PATH, POLICY_PATH, SubmitLeaf, SubmitRecord},
+    },
 };
 use bauta_store::{
     StoreError,
@@ -48,11 +51,15 @@ use tokio::{sync::watch, time::MissedTickBehavior};
 use self::{
     folder::PublicFolder,
     publish::{CHECKPOINT_FILE, Publisher, locked},
+    round::Publication,
+    witnesses::{Patience, Witnesses},
 };
 use crate::{
     batch::{Writer, store_problem},
+    config::PolicySourceError,
     edge::operation,
     keys::RoleSeed,
+    work::World,
 };
 
 /// The name of the store's file in the data folder.
@@ -61,6 +68,9 @@ const STORE_FILE: &str = "archive.db";
 const INTERVAL_MS: std::ops::RangeInclusive<u64> = 10..=600_000;
 /// Bounds of the configuration's `batch_max`.
 const BATCH: std::ops::RangeInclusive<usize> = 1..=65_536;
+
+/// Bounds of the configuration's `witness_timeout_ms`.
+const WITNESS_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 
 /// A running archive.
 pub struct Archive {
@@ -77,10 +87,8 @@ pub struct Archive {
     writer: Writer<NewLeaf, Appended>,
     /// For looking up what is there already.
     reader: Arc<Mutex<ArchiveReader>>,
-    publisher: Mutex<Publisher>,
+    publication: Publication,
     folder: Arc<PublicFolder>,
-    /// Whether the last round of publication succeeded.
-    published: AtomicBool,
 }
 
 /// Why an archive does not start. Its operator has to act.
@@ -95,6 +103,18 @@ pub enum ArchiveStartError {
     /// The size of a batch is out of bounds.
     #[error("batch_max must be between 1 and 65536")]
     Batch,
+    /// The time that a witness may take is out of bounds.
+    #[error("witness_timeout_ms must be between 100 and 60000, and witness_grace_ms at most that")]
+    Patience,
+    /// The policy cannot be used.
+    #[error("the log policy cannot be used")]
+    Policy(#[from] PolicySourceError),
+    /// The policy is about other logs.
+    #[error("the log policy does not list this log's key: {0}")]
+    NotListed(Box<Vkey>),
+    /// Two quorums of the policy need not share a witness.
+    #[error("two quorums of the log policy need not share a witness: it decides nothing")]
+    Overlap,
     /// The origin is not a name for a log.
     #[error("origin is not a name for a log: one word without spaces and plus signs")]
     Origin(#[source] NoteError),
@@ -128,15 +148,16 @@ impl Archive {
     ///
     /// # Panics
     /// Panics if the system cannot start a thread.
-    pub fn open(
+    pub fn open<T: Transport + 'static>(
         config: &ArchiveConfig,
         seed: RoleSeed,
-        clock: Arc<dyn Clock>,
+        world: &World<T>,
     ) -> Result<Arc<Self>, ArchiveStartError> {
         check_bounds(config)?;
         let keys = Keys::derive(&seed, &config.origin).map_err(ArchiveStartError::Origin)?;
         let (log_vkey, cosigner_vkey) = (keys.log.vkey().clone(), keys.cosigner.vkey().clone());
-        let policy = keys.policy(&address(config)?)?;
+        let policy = Arc::new(keys.policy_of(config)?);
+        let clock = Arc::clone(&world.clock);
 
         std::fs::create_dir_all(&config.data)?;
         let folder = Arc::new(PublicFolder::open(&config.data)?);
@@ -144,18 +165,30 @@ impl Archive {
         let store = Arc::new(Mutex::new(ArchiveStore::open(&path)?));
         let reader = ArchiveReader::open(&path)?;
         check_history(&reader, &folder, &log_vkey)?;
+        let reader = Arc::new(Mutex::new(reader));
+        let mut named = policy.witnesses().iter();
+        let is_named = named.any(|witness| witness.key == cosigner_vkey);
         let publisher = Publisher::new(
             (Arc::clone(&store), ArchiveReader::open(&path)?),
             Arc::clone(&folder),
-            (keys.log, keys.cosigner),
+            (keys.log, is_named.then_some(keys.cosigner)),
             Arc::clone(&clock),
         )?;
+        let witnesses = Witnesses::new(
+            (&policy, &cosigner_vkey),
+            Arc::clone(&world.transport),
+            (Arc::clone(&folder), Arc::clone(&reader)),
+            patience(config),
+            &config.disbelieved_witnesses,
+        );
+        let publication =
+            Publication::new(publisher, witnesses, Arc::clone(&policy), log_vkey.clone());
         Ok(Arc::new(Self {
             key: keys.promise,
             log_name: Promise::log_name(&config.origin),
             log_vkey,
             cosigner_vkey,
-            policy: Arc::new(policy),
+            policy,
             banks: config.banks.iter().copied().collect(),
             commit_span_max: Seconds(config.commit_span_max_s),
             interval: Duration::from_millis(config.checkpoint_interval_ms),
@@ -163,10 +196,9 @@ impl Archive {
             writer: Writer::start("archive-writer", config.batch_max, move |leaves: Vec<_>| {
                 locked(&store).append(&leaves)
             }),
-            reader: Arc::new(Mutex::new(reader)),
-            publisher: Mutex::new(publisher),
+            reader,
+            publication,
             folder,
-            published: AtomicBool::new(false),
         }))
     }
 
@@ -185,47 +217,47 @@ impl Archive {
     pub async fn run_jobs(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What goes on failing in the same way is told once.
+        let mut last_said = None;
         loop {
             let stop = tokio::select! {
                 // A sender that is gone means shutdown, too.
                 _stopped = shutdown.wait_for(|stop| *stop) => true,
                 _tick = ticks.tick() => false,
             };
-            let archive = Arc::clone(&self);
-            let published = blocking(move || archive.publish_once()).await;
-            if let Ok(Err(error)) = published {
+            let said = self.publish_once().await.err();
+            if let Some(error) = &said
+                && last_said != said.as_ref().map(ToString::to_string)
+            {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = error as &dyn std::error::Error,
                     "no checkpoint was published"
                 );
             }
+            last_said = said.map(|error| error.to_string());
             if stop {
                 return;
             }
         }
     }
 
-    /// One round of publication: signs the head, writes its files, shows the checkpoint. Blocks on the disk.
+    /// One round of publication: signs the head, writes its files, has it cosigned, shows the checkpoint.
     ///
     /// # Errors
     /// [`PublishError`]; what was published before stays, and the next round goes on from there.
-    pub fn publish_once(&self) -> Result<(), PublishError> {
-        let mut publisher = self
-            .publisher
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let outcome = publisher.publish_once();
-        self.published.store(outcome.is_ok(), Ordering::Relaxed);
-        outcome
+    pub async fn publish_once(&self) -> Result<(), PublishError> {
+        self.publication.run().await
     }
 
-    /// Whether the log is being published.
-    #[must_use]
-    pub fn ready(&self) -> bool {
-        self.published.load(Ordering::Relaxed)
+    /// Whether the log is being published as its policy asks.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        self.publication.ready()
     }
 
-    /// The policy of this log alone, cosigned by itself.
+    /// The policy that the log publishes: the configured one, or that of this log alone, cosigned by itself.
     #[must_use]
     pub const fn policy(&self) -> &Arc<Policy> {
         &self.policy
@@ -257,6 +289,12 @@ impl Archive {
         admission: Result<(), Problem>,
     ) -> Result<Signed<Promise>, Problem> {
         let leaf_hash = leaf.hash();
+        let admission = admission.and_then(|()| {
+            let may_promise = self.publication.may_promise();
+            may_promise
+                .then_some(())
+                .ok_or(ProblemKind::LogHalted.into())
+        });
         let appended = match admission {
             Ok(()) => {
                 let promised_at = now;
@@ -307,6 +345,20 @@ pub fn log_policy(seed: &RoleSeed, origin: &str, url: &str) -> Result<Policy, Ar
 }
 
 impl Keys {
+    /// The policy that the configuration names, or that of this log alone.
+    fn policy_of(&self, config: &ArchiveConfig) -> Result<Policy, ArchiveStartError> {
+        let Some(source) = &config.log_policy else {
+            return self.policy(&address(config)?);
+        };
+        let policy = source.load()?;
+        let log = self.log.vkey();
+        if !policy.logs().iter().any(|known| known.key == *log) {
+            return Err(ArchiveStartError::NotListed(Box::new(log.clone())));
+        }
+        let decides = policy.bad_witnesses_max().is_some();
+        decides.then_some(policy).ok_or(ArchiveStartError::Overlap)
+    }
+
     fn policy(&self, url: &str) -> Result<Policy, ArchiveStartError> {
         Policy::of_one_log(self.log.vkey(), url, self.cosigner.vkey())
             .map_err(ArchiveStartError::Address)
@@ -330,8 +382,19 @@ fn check_bounds(config: &ArchiveConfig) -> Result<(), ArchiveStartError> {
         Err(ArchiveStartError::Interval)
     } else if !BATCH.contains(&config.batch_max) {
         Err(ArchiveStartError::Batch)
+    } else if !WITNESS_TIMEOUT_MS.contains(&config.witness_timeout_ms)
+        || config.witness_grace_ms > config.witness_timeout_ms
+    {
+        Err(ArchiveStartError::Patience)
     } else {
         Ok(())
+    }
+}
+
+const fn patience(config: &ArchiveConfig) -> Patience {
+    Patience {
+        limit: Duration::from_millis(config.witness_timeout_ms),
+        grace: Duration::from_millis(config.witness_grace_ms),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Publication: the checkpoint is signed and stored before anything shows it, then its tiles are written, then it.
+//! The steps of publication that touch the disk: the checkpoint is signed and stored before anything shows it, then its
+//! tiles are written, and last it is shown, with whatever cosignatures it has got meanwhile.
 //!
 //! Each step can be repeated, and a crash between any two leaves nothing that the next round does not mend: the store
 //! swaps the signed checkpoint only forward, tiles come out of the store the same every time, and the published
@@ -20,7 +21,10 @@ use bauta_store::{
     archive::{ArchiveReader, ArchiveStore, SignedCheckpoint, TileRoot},
 };
 
-use super::folder::{NamedFile, PublicFolder};
+use super::{
+    folder::{NamedFile, PublicFolder},
+    witnesses::Complaint,
+};
 
 /// The name of the checkpoint's file.
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
@@ -42,6 +46,18 @@ pub enum PublishError {
     /// The files on disk are not those of the checkpoint's tree: the folder or the store is damaged.
     #[error("the log's files do not match its checkpoint; nothing was published")]
     Tiles(#[from] MerkleError),
+    /// Too few witnesses cosigned; the next round asks them again.
+    #[error("too few witnesses cosigned; not in step: {missing}")]
+    NoQuorum {
+        /// Their names in the policy.
+        missing: String,
+    },
+    /// A witness knows what the store does not. The operator has to act.
+    #[error("the log has stopped")]
+    Complaint(#[from] Complaint),
+    /// The process is shutting down.
+    #[error("the process is shutting down")]
+    Stopping,
 }
 
 /// Who signs and writes.
@@ -50,7 +66,8 @@ pub(super) struct Publisher {
     pub(super) reader: ArchiveReader,
     pub(super) folder: Arc<PublicFolder>,
     pub(super) log: LogSigner,
-    pub(super) cosigner: CosignerSigner,
+    /// Signs too, if the policy names it.
+    pub(super) cosigner: Option<CosignerSigner>,
     pub(super) clock: Arc<dyn Clock>,
     /// How many leaves have their files.
     written: u64,
@@ -67,7 +84,7 @@ impl Publisher {
     pub(super) fn new(
         (store, reader): (Arc<Mutex<ArchiveStore>>, ArchiveReader),
         folder: Arc<PublicFolder>,
-        (log, cosigner): (LogSigner, CosignerSigner),
+        (log, cosigner): (LogSigner, Option<CosignerSigner>),
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let written = folder.complete_up_to(reader.tiles_written()?);
@@ -83,11 +100,14 @@ impl Publisher {
         })
     }
 
-    /// All steps.
-    pub(super) fn publish_once(&mut self) -> Result<(), PublishError> {
-        let checkpoint = self.sign()?;
-        self.write_tiles(&checkpoint)?;
-        self.publish(&checkpoint)
+    /// The checkpoint that was signed last; before the first, that of the tree without leaves, which contradicts nothing.
+    pub(super) fn last_signed(&self) -> Result<SignedCheckpoint, PublishError> {
+        if let Some(last) = self.reader.checkpoint()? {
+            return Ok(last);
+        }
+        let first = self.sign_tree(&Frontier::new(), self.clock.now())?;
+        locked(&self.store).swap_checkpoint(None, &first)?;
+        Ok(first)
     }
 
     /// Step 1: signs the head's tree with the present time and stores that it did. The time never goes back, even if the
@@ -127,12 +147,12 @@ impl Publisher {
         Ok(self.check_tiles(checkpoint)?)
     }
 
-    /// Step 3: shows the checkpoint.
-    pub(super) fn publish(&mut self, checkpoint: &SignedCheckpoint) -> Result<(), PublishError> {
-        if self.published.as_ref() != Some(&checkpoint.note) {
-            let file = (CHECKPOINT_FILE.to_owned(), checkpoint.note.clone().into());
+    /// Step 3: shows the checkpoint, with its cosignatures.
+    pub(super) fn publish(&mut self, note: &str) -> Result<(), PublishError> {
+        if self.published.as_deref() != Some(note) {
+            let file = (CHECKPOINT_FILE.to_owned(), note.to_owned().into());
             self.folder.write(&[file])?;
-            self.published = Some(checkpoint.note.clone());
+            self.published = Some(note.to_owned());
         }
         Ok(())
     }
@@ -148,11 +168,15 @@ impl Publisher {
             root: head.root(),
         };
         let signed = note::sign_checkpoint(&checkpoint, &self.log)?;
+        let note = match &self.cosigner {
+            Some(cosigner) => note::cosign(&signed, cosigner, cosigned_at.0)?,
+            None => signed,
+        };
         Ok(SignedCheckpoint {
             size: checkpoint.size,
             root: checkpoint.root,
             cosigned_at,
-            note: note::cosign(&signed, &self.cosigner, cosigned_at.0)?,
+            note,
         })
     }
 

@@ -1,3 +1,4 @@
 mod admission;
 mod history;
+mod witnessed;
 mod world;

@@ -108,7 +108,7 @@ async fn one_flipped_bit_in_any_byte_of_a_commit_is_refused() {
             "byte {position}"
         );
     }
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     assert_eq!(
         world.published().expect("a checkpoint").lines().nth(1),
         Some("0")

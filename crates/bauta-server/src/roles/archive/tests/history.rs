@@ -72,7 +72,7 @@ async fn a_receipt_over_http_verifies_and_nothing_altered_does() {
     let world = World::new();
     let archive = world.open();
     let promises = fill(&archive, &world, 0..600).await;
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     let (_, reader) = serve(&archive).await;
     let checkpoint = reader.checkpoint().await.expect("a checkpoint");
     let leaf = |number| world.commit(number).checked_leaf().expect("a leaf");
@@ -97,7 +97,7 @@ async fn an_altered_tile_or_checkpoint_on_disk_is_refused_by_the_reader() {
     let world = World::new();
     let archive = world.open();
     let promises = fill(&archive, &world, 0..600).await;
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     let (_, reader) = serve(&archive).await;
     let checkpoint = reader.checkpoint().await.expect("a checkpoint");
     let flip = |name: &str| {
@@ -138,7 +138,7 @@ async fn a_commit_over_http_is_promised_and_files_carry_their_types() {
         .await
         .expect("promised");
     promise.verified(&archive.log_vkey().key).expect("signed");
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     let policy = fetch(
         &transport,
         Request::get(format!("{url}{POLICY_PATH}")),
@@ -168,7 +168,7 @@ async fn files_on_disk_verify_with_an_independent_reader_of_tiles() {
     let mut size = 0;
     for grown in [1, 255, 256, 257, 511, 700, 1_024] {
         fill(&archive, &world, size..grown).await;
-        archive.publish_once().expect("publishes");
+        archive.publish_once().await.expect("publishes");
         size = grown;
         independent::check(&world.config.data.join("public"), grown);
     }
@@ -182,7 +182,7 @@ async fn a_crash_between_any_two_steps_of_publication_neither_forks_nor_loses() 
         let world = World::new();
         let archive = world.open();
         let mut promises = fill(&archive, &world, 0..300).await;
-        archive.publish_once().expect("publishes");
+        archive.publish_once().await.expect("publishes");
         let before = world.published().expect("published");
         promises.extend(fill(&archive, &world, 300..700).await);
         world.set_clock(NOW + 1);
@@ -199,7 +199,7 @@ async fn a_crash_between_any_two_steps_of_publication_neither_forks_nor_loses() 
         );
         promises.extend(fill(&archive, &world, 700..800).await);
         world.set_clock(NOW + 2);
-        archive.publish_once().expect("publishes");
+        archive.publish_once().await.expect("publishes");
         let newer = reader.checkpoint().await.expect("a checkpoint");
         assert_eq!(newer.size(), 800);
         reader.extends(&shown, &newer).await.expect("one history");
@@ -210,7 +210,7 @@ async fn a_crash_between_any_two_steps_of_publication_neither_forks_nor_loses() 
 
 /// Does the first steps of a round of publication, as if the archive crashed then.
 fn step(archive: &Archive, steps: u32) {
-    let mut publisher = archive.publisher.lock().expect("no panic");
+    let mut publisher = archive.publication.publisher.lock().expect("no panic");
     if steps == 0 {
         return;
     }
@@ -219,7 +219,7 @@ fn step(archive: &Archive, steps: u32) {
         publisher.write_tiles(&checkpoint).expect("writes");
     }
     if steps >= 3 {
-        publisher.publish(&checkpoint).expect("publishes");
+        publisher.publish(&checkpoint.note).expect("publishes");
     }
 }
 
@@ -228,7 +228,7 @@ async fn files_that_were_deleted_or_never_written_are_made_again_from_the_store(
     let world = World::new();
     let archive = world.open();
     let promises = fill(&archive, &world, 0..700).await;
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     drop(archive);
     let public = world.config.data.join("public");
     for lost in [
@@ -240,12 +240,12 @@ async fn files_that_were_deleted_or_never_written_are_made_again_from_the_store(
         let path = public.join(lost);
         let bytes = fs::read(&path).expect("is there");
         fs::remove_file(&path).expect("deletes");
-        world.open().publish_once().expect("publishes");
+        world.open().publish_once().await.expect("publishes");
         assert_eq!(fs::read(&path).expect("made again"), bytes, "{lost}");
     }
     fs::remove_dir_all(&public).expect("deletes");
     let archive = world.open();
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     check_all(&archive, &world, &promises).await;
 }
 
@@ -254,22 +254,25 @@ async fn nothing_is_shown_when_the_files_do_not_make_up_the_tree() {
     let world = World::new();
     let archive = world.open();
     fill(&archive, &world, 0..10).await;
-    let mut publisher = archive.publisher.lock().expect("no panic");
+    let mut publisher = archive.publication.publisher.lock().expect("no panic");
     let checkpoint = publisher.sign().expect("signs");
     publisher.write_tiles(&checkpoint).expect("writes");
     fs::write(world.config.data.join("public/tile/0/000.p/10"), [0; 320]).expect("damages");
     let refused = publisher.write_tiles(&checkpoint).expect_err("damaged");
     assert!(matches!(refused, PublishError::Tiles(_)), "{refused:?}");
     drop(publisher);
-    archive.publish_once().expect_err("damaged");
-    assert!(world.published().is_none() && !archive.ready());
+    archive.publish_once().await.expect_err("damaged");
+    assert!(world.published().is_none() && archive.ready().is_err());
 }
 
 #[tokio::test]
 async fn an_idle_log_is_cosigned_again_and_its_time_never_goes_back() {
     let world = World::new();
     let archive = world.open();
-    archive.publish_once().expect("publishes the empty tree");
+    archive
+        .publish_once()
+        .await
+        .expect("publishes the empty tree");
     let (_, reader) = serve(&archive).await;
     let line = |time| move |cosigned: Timestamp| cosigned >= Timestamp(time);
     let at_least = async |time| {
@@ -278,14 +281,14 @@ async fn an_idle_log_is_cosigned_again_and_its_time_never_goes_back() {
     };
     assert!(at_least(NOW).await && !at_least(NOW + 1).await);
     let first = world.published();
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     assert_eq!(world.published(), first, "the same second, the same bytes");
     world.set_clock(NOW + 100);
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     assert!(at_least(NOW + 100).await);
     world.set_clock(NOW + 5);
     fill(&archive, &world, 0..1).await;
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     assert!(
         at_least(NOW + 100).await,
         "a leaf that came later must not look earlier"
@@ -297,7 +300,7 @@ async fn two_archives_on_one_store_keep_one_history() {
     let world = World::new();
     let (first, second) = (world.open(), world.open());
     let mut promises = fill(&first, &world, 0..10).await;
-    first.publish_once().expect("publishes");
+    first.publish_once().await.expect("publishes");
     for number in 10..40 {
         let archive = if number % 2 == 0 { &first } else { &second };
         let commit = || endpoints::leaf::leaf(Arc::clone(archive), world.commit(number));
@@ -310,7 +313,7 @@ async fn two_archives_on_one_store_keep_one_history() {
         };
         promises.push(promise);
         world.set_clock(NOW + number);
-        archive.publish_once().expect("publishes");
+        archive.publish_once().await.expect("publishes");
     }
     let mut indices: Vec<u64> = promises.iter().map(|p| p.body.index).collect();
     indices.sort_unstable();
@@ -323,7 +326,7 @@ async fn a_store_put_back_to_an_old_state_does_not_start() {
     let world = World::new();
     let archive = world.open();
     fill(&archive, &world, 0..5).await;
-    archive.publish_once().expect("publishes");
+    archive.publish_once().await.expect("publishes");
     drop(archive);
     for file in ["archive.db", "archive.db-wal", "archive.db-shm"] {
         let _absent = fs::remove_file(world.config.data.join(file));
@@ -337,9 +340,9 @@ async fn a_store_put_back_to_an_old_state_does_not_start() {
 #[tokio::test]
 async fn a_folder_of_another_origin_or_key_does_not_start() {
     let mut world = World::new();
-    world.open().publish_once().expect("publishes");
+    world.open().publish_once().await.expect("publishes");
     let other = role_seed(&world.folder, 8);
-    let started = Archive::open(&world.config, other, world.clock.clone());
+    let started = Archive::open(&world.config, other, &world.world());
     assert!(matches!(started, Err(ArchiveStartError::OtherLog)));
     world.config.origin = "log.example/other".to_owned();
     assert!(matches!(world.try_open(), Err(ArchiveStartError::OtherLog)));
@@ -385,7 +388,7 @@ async fn jobs_publish_at_once_and_a_last_time_at_shutdown() {
     let archive = world.open();
     let (stop, shutdown) = watch::channel(false);
     let jobs = tokio::spawn(Arc::clone(&archive).run_jobs(shutdown));
-    while !archive.ready() {
+    while archive.ready().is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let promises = fill(&archive, &world, 0..3).await;

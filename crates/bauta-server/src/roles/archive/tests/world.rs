@@ -1,8 +1,9 @@
 //! An archive in a temporary folder, a bank that it lists, and a clock that is set by hand.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bauta_crypto::secret::Secret;
+use bauta_io::{HttpOptions, HttpTransport};
 use bauta_proto::{
     ids::{HashLock, PolicyId, Serial},
     lock::{Lock, LockMode, LockPrivate, LockPublic},
@@ -31,6 +32,7 @@ pub(super) struct World {
     pub(super) clock: Arc<TestClock>,
     pub(super) bank: SigningKey,
     pub(super) config: ArchiveConfig,
+    pub(super) transport: Arc<HttpTransport>,
 }
 
 pub(super) fn key(number: u8) -> SigningKey {
@@ -47,6 +49,10 @@ impl World {
             key_file: folder.path().join("archive.key"),
             origin: ORIGIN.to_owned(),
             url: Some("http://log.example".to_owned()),
+            log_policy: None,
+            disbelieved_witnesses: Vec::new(),
+            witness_timeout_ms: 1_000,
+            witness_grace_ms: 100,
             banks: vec![bank.verifying_key().into()],
             checkpoint_interval_ms: 1_000,
             commit_span_max_s: 86_400,
@@ -58,12 +64,21 @@ impl World {
             clock,
             bank,
             config,
+            transport: Arc::new(HttpTransport::new(HttpOptions::default()).expect("a client")),
         }
     }
 
     pub(super) fn try_open(&self) -> Result<Arc<Archive>, ArchiveStartError> {
         let seed = role_seed(&self.folder, 7);
-        Archive::open(&self.config, seed, self.clock.clone())
+        Archive::open(&self.config, seed, &self.world())
+    }
+
+    /// What the archive takes from outside.
+    pub(super) fn world(&self) -> crate::work::World<HttpTransport> {
+        crate::work::World {
+            clock: self.clock.clone(),
+            transport: Arc::clone(&self.transport),
+        }
     }
 
     pub(super) fn open(&self) -> Arc<Archive> {
@@ -83,6 +98,13 @@ impl World {
     pub(super) fn published(&self) -> Option<String> {
         let path = self.config.data.join("public").join(CHECKPOINT_FILE);
         std::fs::read_to_string(path).ok()
+    }
+
+    /// How many leaves the store has signed.
+    pub(super) fn store_head(&self) -> u64 {
+        let reader = ArchiveReader::open(&self.config.data.join(STORE_FILE)).expect("opens");
+        let signed = reader.checkpoint().expect("reads");
+        signed.map_or(0, |signed| signed.size)
     }
 
     pub(super) fn store(&self) -> ArchiveStore {
