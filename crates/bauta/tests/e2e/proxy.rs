@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     http::{self, Answer, Parts},
-    weather::{Fault, Weather},
+    weather::Weather,
 };
 
 /// At which moment of a request.
@@ -96,9 +96,9 @@ impl Proxy {
         std::mem::replace(&mut locked(&self.way.weather), weather)
     }
 
-    /// Lets nothing through, or through again.
-    pub(crate) fn close(&self, is_closed: bool) {
-        locked(&self.way.weather).is_closed = is_closed;
+    /// From now on nothing gets through to paths that begin so.
+    pub(crate) fn close(&self, paths: &'static [&'static str]) {
+        locked(&self.way.weather).close(paths);
     }
 
     /// What has passed and was answered, in order.
@@ -117,15 +117,12 @@ impl Drop for Proxy {
 
 impl Way {
     fn serve(&self, mut caller: TcpStream) -> io::Result<()> {
-        let mut weather = locked(&self.weather);
-        let (latency, harm) = (weather.latency(), weather.next());
-        drop(weather);
-        if harm.is_some_and(|harm| harm.fault == Fault::Refused) {
-            return Ok(());
-        }
         let Some(request) = Parts::read(&mut caller)? else {
             return Ok(());
         };
+        let mut weather = locked(&self.weather);
+        let (latency, harm) = (weather.latency(), weather.next(request.second_word()));
+        drop(weather);
         thread::sleep(latency);
         if let Some(harm) = harm {
             return harm.befall(&request.for_one_connection(), caller, self.upstream);

@@ -20,7 +20,9 @@ const PIECES: usize = 6;
 /// One kind of harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
-    /// The connection ends before anything is read.
+    /// Nothing of this kind gets through for a while.
+    CutOff,
+    /// The connection ends at once.
     Refused,
     /// The request is lost.
     RequestLost,
@@ -45,7 +47,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 11] = [
+    /// What happens to single requests by chance.
+    const BY_CHANCE: [Self; 11] = [
         Self::Refused,
         Self::RequestLost,
         Self::AnswerLost,
@@ -61,6 +64,7 @@ impl Fault {
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::CutOff => "cut off",
             Self::Refused => "refused",
             Self::RequestLost => "request lost",
             Self::AnswerLost => "answer lost",
@@ -83,8 +87,8 @@ pub(crate) struct Weather {
     permille: u32,
     /// Longest time that any request takes on its way.
     latency_max: Duration,
-    /// Whether nothing gets through at all.
-    pub(crate) is_closed: bool,
+    /// Beginnings of paths to which nothing gets through.
+    closed: &'static [&'static str],
     rng: Rng,
     /// What has happened.
     pub(crate) harms: BTreeMap<Fault, u64>,
@@ -115,25 +119,27 @@ impl Weather {
         self.latency_max.mul_f64(self.rng.f64())
     }
 
-    /// What happens to the next request.
-    pub(crate) fn next(&mut self) -> Option<Harm> {
-        if self.permille == 0 && !self.is_closed {
+    /// From now on nothing gets through to paths that begin so.
+    pub(crate) fn close(&mut self, paths: &'static [&'static str]) {
+        self.closed = paths;
+    }
+
+    /// What happens to the next request, which is to this path.
+    pub(crate) fn next(&mut self, path: &str) -> Option<Harm> {
+        if self.permille == 0 && self.closed.is_empty() {
             return None;
         }
         let is_harmed = self.rng.u32(0..1_000) < self.permille;
-        let harm = Harm {
-            fault: self.rng.choice(Fault::ALL).expect("there are some"),
+        let mut harm = Harm {
+            fault: self.rng.choice(Fault::BY_CHANCE).expect("there are some"),
             delay: DELAY_MAX.mul_f64(self.rng.f64().powi(2)),
             share: self.rng.f64(),
         };
-        let harm = match (self.is_closed, is_harmed) {
-            (true, _) => Harm {
-                fault: Fault::Refused,
-                ..harm
-            },
-            (false, true) => harm,
-            (false, false) => return None,
-        };
+        if self.closed.iter().any(|closed| path.starts_with(closed)) {
+            harm.fault = Fault::CutOff;
+        } else if !is_harmed {
+            return None;
+        }
         *self.harms.entry(harm.fault).or_default() += 1;
         Some(harm)
     }
@@ -148,7 +154,7 @@ impl Harm {
         upstream: u16,
     ) -> io::Result<()> {
         match self.fault {
-            Fault::Refused | Fault::RequestLost => Ok(()),
+            Fault::CutOff | Fault::Refused | Fault::RequestLost => Ok(()),
             Fault::AnswerLost => http::exchange(upstream, request).map(|_lost| ()),
             Fault::Late => {
                 drop(caller);

@@ -64,16 +64,11 @@ impl Figures {
             self.wallets_killed,
             self.restored
         );
-        for (kind, name) in [
-            (BlowKind::Kill, "killed (SIGKILL)"),
-            (BlowKind::Stop, "stopped (SIGTERM)"),
-            (BlowKind::Freeze, "frozen (SIGSTOP)"),
-            (BlowKind::Close, "cut off"),
-        ] {
+        for kind in BlowKind::ALL {
             let of_kind = self.blows.iter().filter(|((other, _), _)| *other == kind);
             let roles = of_kind.map(|((_, role), count)| format!("{role} {count}"));
             let roles: Vec<String> = roles.collect();
-            text += &format!("{name}: {}\n", roles.join(", "));
+            text += &format!("{}: {}\n", kind.name(), roles.join(", "));
         }
         let harms = self.harms.iter();
         let harms = harms.map(|(fault, count)| format!("{} {count}", fault.name()));

@@ -66,7 +66,52 @@ pub(super) enum BlowKind {
     /// SIGSTOP, and SIGCONT afterwards.
     Freeze,
     /// Nothing reaches the roles.
-    Close,
+    CutOff,
+    /// No shop reaches log or bank.
+    ShopsCutOff,
+    /// No customer reaches a shop with a lock in hand.
+    LocksCutOff,
+}
+
+impl BlowKind {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Kill,
+        Self::Stop,
+        Self::Freeze,
+        Self::CutOff,
+        Self::ShopsCutOff,
+        Self::LocksCutOff,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "killed (SIGKILL)",
+            Self::Stop => "stopped (SIGTERM)",
+            Self::Freeze => "frozen (SIGSTOP)",
+            Self::CutOff => "cut off from everybody",
+            Self::ShopsCutOff => "cut off from shops",
+            Self::LocksCutOff => "cut off from customers with locks",
+        }
+    }
+
+    /// The beginnings of the paths that are cut off.
+    pub(super) const fn closed_paths(self) -> &'static [&'static str] {
+        match self {
+            Self::Kill | Self::Stop | Self::Freeze => &[],
+            Self::CutOff => &["/"],
+            Self::ShopsCutOff => &["/v1/leaf", "/v1/capture", "/v1/release", "/v1/claim"],
+            Self::LocksCutOff => &["/v1/accept"],
+        }
+    }
+
+    /// Which roles it can be done to.
+    const fn victims(self) -> Range<usize> {
+        match self {
+            Self::ShopsCutOff => 0..ROLES - SHOPS,
+            Self::LocksCutOff => ROLES - SHOPS..ROLES,
+            _ => 0..ROLES,
+        }
+    }
 }
 
 /// Something that a customer does.
@@ -133,35 +178,47 @@ fn weather(rng: &mut Rng) -> WeatherPlan {
 
 fn blow(rng: &mut Rng) -> Blow {
     let kinds = [
-        (60, BlowKind::Kill),
+        (55, BlowKind::Kill),
         (10, BlowKind::Stop),
         (15, BlowKind::Freeze),
-        (15, BlowKind::Close),
+        (10, BlowKind::CutOff),
+        (5, BlowKind::ShopsCutOff),
+        (5, BlowKind::LocksCutOff),
     ];
-    let mut roles: Vec<usize> = (0..ROLES).collect();
-    rng.shuffle(&mut roles);
-    roles.truncate(if chance(rng, 3) {
-        rng.usize(2..=ROLES)
-    } else {
-        1
-    });
+    let kind = weighed(rng, &kinds);
     Blow {
         after: span(rng, 20, 1_200),
-        kind: weighed(rng, &kinds),
-        roles,
+        kind,
+        roles: victims(rng, kind, 3),
         span: span(rng, 0, 1_500),
     }
 }
 
-/// Somebody is away for longer than a lock lasts: money comes back.
+/// Something lasts for longer than a lock: money comes back.
 fn outage(rng: &mut Rng) -> Blow {
-    let mut away = blow(rng);
-    away.roles.push(ROLES - 1 - rng.usize(..SHOPS));
-    away.roles.sort_unstable();
-    away.roles.dedup();
-    away.after = span(rng, 20, 600);
-    away.span = span(rng, 7_000, 12_000);
-    away
+    let kinds = [
+        (2, BlowKind::Kill),
+        (1, BlowKind::Freeze),
+        (2, BlowKind::CutOff),
+        (3, BlowKind::ShopsCutOff),
+        (3, BlowKind::LocksCutOff),
+    ];
+    let kind = weighed(rng, &kinds);
+    Blow {
+        after: span(rng, 20, 600),
+        kind,
+        roles: victims(rng, kind, 2),
+        span: span(rng, 7_000, 12_000),
+    }
+}
+
+/// One role, or one time in `several_of` any number of them.
+fn victims(rng: &mut Rng, kind: BlowKind, several_of: u32) -> Vec<usize> {
+    let mut roles: Vec<usize> = kind.victims().collect();
+    rng.shuffle(&mut roles);
+    let several = rng.usize(1..=roles.len());
+    roles.truncate(if chance(rng, several_of) { several } else { 1 });
+    roles
 }
 
 fn errands(rng: &mut Rng, lock_for_s: Range<u32>) -> Vec<Vec<Errand>> {

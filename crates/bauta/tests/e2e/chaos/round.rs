@@ -184,14 +184,12 @@ fn strike(around: Surroundings<'_>, blows: &[Blow], figures: &mut Figures) {
                 thread::sleep(blow.span);
                 victims.for_each(|role| role.signal("CONT"));
             }
-            BlowKind::Close => {
-                blow.roles
-                    .iter()
-                    .for_each(|role| town.proxies[*role].close(true));
+            BlowKind::CutOff | BlowKind::ShopsCutOff | BlowKind::LocksCutOff => {
+                let ways = blow.roles.iter().map(|role| &town.proxies[*role]);
+                ways.clone()
+                    .for_each(|way| way.close(blow.kind.closed_paths()));
                 thread::sleep(blow.span);
-                blow.roles
-                    .iter()
-                    .for_each(|role| town.proxies[*role].close(false));
+                ways.for_each(|way| way.close(&[]));
             }
         }
         for name in names {
