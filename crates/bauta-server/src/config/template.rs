@@ -205,6 +205,7 @@ const MERCHANT: Section = Section {
         ("offer_minutes", Default("15")),
         ("lock_min_s", Optional("14")),
         ("lock_max_s", Optional("3614")),
+        ("reveal_window_s", Default("300")),
         ("dispute_window_s", Default("604800")),
         ("checkpoint_interval_s", Default("2")),
         ("bank_round_trip_s", Default("10")),

