@@ -2,6 +2,7 @@
 
 mod chaos;
 mod documents;
+mod simulation;
 mod steps;
 
 use std::{
@@ -18,6 +19,9 @@ Usage: cargo xtask <command>
 Commands:
   test [--quick]   Every check that a change must pass: formatting, lints, documentation, licences, tests.
                    --quick leaves out what builds documentation (`cargo doc` and the examples in it) and chaos.
+  sim [--seed N | --seeds N | --hours H] [--from N]
+                   Run simulated worlds in which everything goes wrong, each from one seed; --seed tells the story of
+                   one world. Without options: as many as a change must pass.
   check-docs       Only the checks of the written documents: links, and that protocol and glossary are complete.
   chaos            Rounds of trade between real processes that are killed at random, over connections that lose, delay,
                    double and cut; the books are audited after each. --rounds N [30], --towns N side by side [10],
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ["test"] => steps::run(&workspace(), &steps::all()),
         ["test", "--quick"] => steps::run(&workspace(), &steps::quick()),
         ["check-docs"] => steps::run(&workspace(), &[steps::Step::Documents]),
+        ["sim", options @ ..] => simulation::run(&workspace(), options),
         ["vectors"] => steps::run(&workspace(), &[steps::Step::Vectors]),
         ["help" | "-h" | "--help"] | [_, .., "-h" | "--help"] => {
             print!("{HELP}");
