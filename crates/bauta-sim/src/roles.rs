@@ -90,11 +90,11 @@ fn open_bank(core: &Arc<Core>, node: &Node) -> Result<Role, StartError> {
 
 fn open_archive(core: &Arc<Core>, node: &Node) -> Result<Role, StartError> {
     let config = archive_config(core, node.id);
-    let archive = Archive::open(&config, node.keys.clone(), node.clock.clone())?;
+    let archive = Archive::open(&config, node.keys.clone(), &world(core, node))?;
     let service = behind_edge("archive", archive.router(), || Ok(()));
     let jobs = async move {
         loop {
-            let _again = archive.publish_once();
+            let _again = archive.publish_once().await;
             sleep(CHECKPOINT_INTERVAL).await;
         }
     };
