@@ -235,6 +235,7 @@ impl Witnesses {
                 break;
             }
             let answer = tokio::select! {
+                biased;
                 answer = answered.recv() => answer,
                 () = sleep_until_some(grace_ends) => break,
             };
