@@ -77,6 +77,7 @@ fn logs_and_metrics_of_every_role_show_nothing_about_a_purchase() {
     let town = Town::build(Plan {
         proxied: true,
         settings: vec![("log", "level", "trace".into())],
+        ..Plan::default()
     });
     let file = town.file("unmistakable-name.txt", b"unmistakable content of the good");
     let good = town.sell(&file, PRICE, TITLE);

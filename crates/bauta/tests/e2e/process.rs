@@ -133,6 +133,11 @@ impl Role {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it was started and not killed since.
+    pub(crate) fn is_running(&self) -> bool {
+        self.child().is_some()
+    }
+
     /// Starts the process; it answers after [`Role::wait`].
     pub(crate) fn start(&self) {
         let mut command = bauta();

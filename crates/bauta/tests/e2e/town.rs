@@ -17,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    http,
     process::{Output, Role, bauta, run},
     proxy::Proxy,
     purse::Purse,
@@ -27,6 +28,9 @@ pub(crate) const ROLES: [&str; 3] = ["bank", "archive", "merchant"];
 pub(crate) const BANK: usize = 0;
 pub(crate) const ARCHIVE: usize = 1;
 pub(crate) const MERCHANT: usize = 2;
+
+/// Those who cosign the log's checkpoints, where a town has them: behind [`ROLES`].
+const WITNESSES: [&str; 4] = ["witness-1", "witness-2", "witness-3", "witness-4"];
 
 /// Longest wait for the merchant's claims.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
@@ -47,13 +51,15 @@ const QUICK: &[(&str, &str, i64)] = &[
 pub(crate) struct Plan {
     /// Everybody reaches everybody through a [`Proxy`].
     pub(crate) proxied: bool,
+    /// How many witnesses cosign the log's checkpoints, all but one of them being enough. None: the log does it itself.
+    pub(crate) witnesses: usize,
     /// Further settings: section, key, value.
     pub(crate) settings: Vec<(&'static str, &'static str, toml::Value)>,
 }
 
 /// Everything that a test needs to be somebody in the world.
 pub(crate) struct Town {
-    /// [`ROLES`], then what [`Town::open_shop`] added.
+    /// [`ROLES`], then witnesses, then what [`Town::open_shop`] added.
     pub(crate) roles: Vec<Arc<Role>>,
     /// Empty unless the plan asked for them.
     pub(crate) proxies: Vec<Proxy>,
@@ -89,8 +95,10 @@ impl Town {
 
     /// The same in a certain folder.
     pub(crate) fn build_in(folder: TempDir, plan: &Plan) -> Self {
-        let town = Self::write(folder, plan);
-        town.roles.iter().for_each(|role| role.start());
+        let mut town = Self::write(folder, plan);
+        town.invite_witnesses(plan.witnesses);
+        let stay = town.roles.iter().filter(|role| !role.is_running());
+        stay.for_each(|role| role.start());
         town.roles.iter().for_each(|role| role.wait());
         town
     }
@@ -146,20 +154,85 @@ impl Town {
         }
     }
 
+    /// Starts witnesses and writes them into the policy by which everybody goes.
+    fn invite_witnesses(&mut self, count: usize) {
+        let policy_path = self.root.join("log-policy");
+        let policy = fs::read_to_string(&policy_path).expect("a policy");
+        let log = policy.lines().next().expect("a log").to_owned();
+        let mut lines = vec![log];
+        for name in &WITNESSES[..count] {
+            let witness = self.add_witness(name, &lines[0]);
+            lines.push(witness);
+        }
+        if count > 0 {
+            let (enough, names) = (count - 1, WITNESSES[..count].join(" "));
+            lines.push(format!("group enough {enough} {names}\nquorum enough\n"));
+            fs::write(policy_path, lines.join("\n")).expect("written");
+            self.configure(ARCHIVE, "archive", "log_policy", "log-policy".into());
+        }
+    }
+
+    /// Starts a witness of the log with this line in a policy; the witness's own line.
+    fn add_witness(&mut self, name: &'static str, log: &str) -> String {
+        let (key, vkey) = (self.new_key(name), log.split(' ').nth(1));
+        let (role, port) = self.move_in(name, |table, listen| {
+            let vkey = vkey.expect("a key").into();
+            let http = [("listen".to_owned(), listen)].into_iter().collect();
+            let settings = [
+                ("data", name.into()),
+                ("key_file", key.into()),
+                ("name", name.into()),
+                ("logs", toml::Value::Array(vec![vkey])),
+                ("http", toml::Value::Table(http)),
+            ];
+            for (key, value) in settings {
+                set(table, "witness", key, value);
+            }
+        });
+        let about = http::get(self.roles[role].port, "/v1/witness").expect("an answer");
+        let about: Value = serde_json::from_slice(&about.body).expect("JSON");
+        let vkey = about["vkey"].as_str().expect("a key");
+        format!("witness {name} {vkey} http://127.0.0.1:{port}")
+    }
+
     /// Opens a further shop that is like the first, with a key, goods and records of its own; its number among the roles.
     pub(crate) fn open_shop(&mut self, name: &'static str) -> usize {
-        let key = self.root.join(format!("{name}.key"));
-        run(bauta().args(["keygen", "--json"]).arg(key)).good();
+        let key = self.new_key(name);
+        let like = fs::read_to_string(&self.roles[MERCHANT].config).expect("a configuration");
+        let (role, _) = self.move_in(name, |table, listen| {
+            *table = like.parse().expect("valid");
+            set(table, "merchant", "data", name.into());
+            set(table, "merchant", "key_file", key.into());
+            set(table, "merchant", "name", name.into());
+            let http = table["merchant"]["http"].as_table_mut().expect("set");
+            http.insert("listen".into(), listen);
+        });
+        role
+    }
+
+    /// Makes a key; its file.
+    fn new_key(&self, name: &str) -> String {
+        let file = format!("{name}.key");
+        run(bauta()
+            .args(["keygen", "--json"])
+            .arg(self.root.join(&file)))
+        .good();
+        file
+    }
+
+    /// Starts a further role with a configuration of its own, which is told where to listen. Its number among the roles and
+    /// the port at which others reach it.
+    fn move_in(
+        &mut self,
+        name: &'static str,
+        configuration: impl FnOnce(&mut toml::Table, toml::Value),
+    ) -> (usize, u16) {
         let [port, own, _] = free_ports();
         let own = if self.proxies.is_empty() { port } else { own };
         let role = Role::new(name, &self.root, own);
-        fs::copy(&self.roles[MERCHANT].config, &role.config).expect("copied");
+        fs::write(&role.config, "").expect("written");
         edit(&role.config, |table| {
-            set(table, "merchant", "data", name.into());
-            set(table, "merchant", "key_file", format!("{name}.key").into());
-            set(table, "merchant", "name", name.into());
-            let http = table["merchant"]["http"].as_table_mut().expect("set");
-            http.insert("listen".into(), format!("127.0.0.1:{own}").into());
+            configuration(table, format!("127.0.0.1:{own}").into());
         });
         if port != own {
             self.proxies.push(Proxy::start(port, own));
@@ -168,7 +241,7 @@ impl Town {
         role.wait();
         self.ports.push(port);
         self.roles.push(Arc::new(role));
-        self.roles.len() - 1
+        (self.roles.len() - 1, port)
     }
 
     pub(crate) fn path(&self) -> &Path {

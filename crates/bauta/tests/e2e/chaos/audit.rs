@@ -11,10 +11,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
-use super::{customer::Customer, figures::Figures, round::World};
+use super::{customer::Customer, figures::Figures, plan::SHOPS, round::World};
 use crate::{
     purse::{is_delivered, units},
-    town::{self, MERCHANT, Town},
+    town::{self, Town},
 };
 
 /// Longest wait for shops' claims; their pauses double with each attempt that failed.
@@ -36,7 +36,7 @@ impl Books {
             (shop, account.to_owned())
         };
         Self {
-            accounts: (MERCHANT..town.roles.len()).map(account).collect(),
+            accounts: SHOPS.into_iter().map(account).collect(),
             delivered: BTreeMap::new(),
         }
     }

@@ -4,12 +4,16 @@ use std::{ops::Range, time::Duration};
 
 use fastrand::Rng;
 
+use crate::town::{ARCHIVE, BANK, MERCHANT};
+
 /// Wallets of a town.
 pub(super) const CUSTOMERS: usize = 4;
-/// Roles of a town: bank, archive and two shops.
-pub(super) const ROLES: usize = 4;
-/// Shops of a town, the last of its roles.
-pub(super) const SHOPS: usize = 2;
+/// Witnesses of a town's log.
+pub(super) const WITNESSES: usize = 4;
+/// Shops of a town, by their numbers among the roles.
+pub(super) const SHOPS: [usize; 2] = [MERCHANT, MERCHANT + WITNESSES + 1];
+/// Roles of a town: bank, archive, a shop, witnesses, another shop.
+pub(super) const ROLES: usize = SHOPS[1] + 1;
 /// Goods that are new in each round.
 const GOODS: usize = 3;
 
@@ -105,11 +109,11 @@ impl BlowKind {
     }
 
     /// Which roles it can be done to.
-    const fn victims(self) -> Range<usize> {
+    fn victims(self) -> Vec<usize> {
         match self {
-            Self::ShopsCutOff => 0..ROLES - SHOPS,
-            Self::LocksCutOff => ROLES - SHOPS..ROLES,
-            _ => 0..ROLES,
+            Self::ShopsCutOff => vec![BANK, ARCHIVE],
+            Self::LocksCutOff => SHOPS.to_vec(),
+            _ => (0..ROLES).collect(),
         }
     }
 }
@@ -160,7 +164,7 @@ fn good(rng: &mut Rng) -> GoodPlan {
     // Around the borders of the format's records of 16 KiB, and more than one read of a socket.
     let sizes = [0, 1, 16_383, 16_384, 16_385, 100_000, 400_000, 1_500_000];
     GoodPlan {
-        shop: rng.usize(..SHOPS),
+        shop: rng.choice(SHOPS).expect("there are some"),
         bytes: rng.choice(sizes).expect("there are some"),
         price_minor_units: rng.u64(1..500),
         seed: rng.u64(..),
@@ -214,7 +218,7 @@ fn outage(rng: &mut Rng) -> Blow {
 
 /// One role, or one time in `several_of` any number of them.
 fn victims(rng: &mut Rng, kind: BlowKind, several_of: u32) -> Vec<usize> {
-    let mut roles: Vec<usize> = kind.victims().collect();
+    let mut roles = kind.victims();
     rng.shuffle(&mut roles);
     let several = rng.usize(1..=roles.len());
     roles.truncate(if chance(rng, several_of) { several } else { 1 });
