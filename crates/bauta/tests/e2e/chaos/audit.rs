@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::{customer::Customer, figures::Figures, plan::SHOPS, round::World};
 use crate::{
+    process::{bauta, run},
     purse::{is_delivered, units},
-    town::{self, Town},
+    town::{self, ARCHIVE, Town},
 };
 
 /// Longest wait for shops' claims; their pauses double with each attempt that failed.
@@ -62,6 +63,7 @@ impl World {
         );
         self.compare_money(&claimed);
         self.look_at_stores();
+        self.verify_log();
     }
 
     /// Waits until no lock and no sale is open; what each shop was paid for, by txid.
@@ -110,6 +112,21 @@ impl World {
             expected.accounts += earned;
         }
         assert_eq!(self.town.books(), expected);
+    }
+
+    /// Every entry, tile and signature of the log is in order, and enough witnesses say so.
+    fn verify_log(&self) {
+        let mut verify = bauta();
+        verify
+            .args([
+                "log",
+                "--json",
+                "verify",
+                &self.town.url(ARCHIVE),
+                "--policy",
+            ])
+            .arg(self.town.path().join("log-policy"));
+        run(&mut verify).good();
     }
 
     /// No database is damaged, and no role has stumbled over its own feet.

@@ -145,7 +145,7 @@ impl RoundPlan {
     pub(super) fn new(seed: u64, round: u64) -> Self {
         let rng = &mut Rng::with_seed(seed.wrapping_add(round.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         let is_long = rng.u32(..5) < 2;
-        let mut blows: Vec<Blow> = (0..rng.usize(3..9)).map(|_| blow(rng)).collect();
+        let mut blows: Vec<Blow> = (0..rng.usize(4..11)).map(|_| blow(rng)).collect();
         if is_long {
             blows.insert(rng.usize(..=blows.len() / 2), outage(rng));
         }
