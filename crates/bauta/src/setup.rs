@@ -10,7 +10,7 @@ use bauta_io::SystemRng;
 use bauta_server::{
     config::{RoleName, template},
     keys::RoleSeed,
-    roles::{archive::log_policy, bank::bank_id},
+    roles::{archive::log_policy, bank::bank_id, witness::witness_vkey},
 };
 
 use crate::failure::{Failure, Outcome};
@@ -34,8 +34,10 @@ pub struct Plan {
     pub apart: bool,
     /// Where the roles listen.
     pub host: IpAddr,
-    /// On which ports, in the order of [`RoleName::ALL`].
-    pub ports: [u16; 4],
+    /// How many witnesses cosign the log, each with a configuration for a process of its own.
+    pub witnesses: usize,
+    /// On which ports, in the order of [`RoleName::ALL`], and then those witnesses'.
+    pub ports: Vec<u16>,
     /// Further keys to set: role, key, value as TOML.
     pub settings: Vec<(RoleName, &'static str, String)>,
 }
@@ -55,8 +57,25 @@ impl Plan {
     /// The address of a role.
     pub fn url(&self, role: RoleName) -> String {
         let position = RoleName::ALL.iter().position(|other| *other == role);
-        let port = self.ports[position.unwrap_or_default()];
+        self.url_at(position.unwrap_or_default())
+    }
+
+    /// The address of a witness that has a process of its own, counted from 1.
+    pub fn witness_url(&self, number: usize) -> String {
+        self.url_at(RoleName::ALL.len() + number - 1)
+    }
+
+    fn url_at(&self, place: usize) -> String {
+        let port = self.ports.get(place).copied().unwrap_or_default();
         format!("http://{}", SocketAddr::new(self.host, port))
+    }
+
+    /// Name and address of every witness.
+    fn witnesses(&self) -> Vec<(String, String)> {
+        let among = self.roles.contains(&RoleName::Witness);
+        let among = among.then(|| ("witness".to_owned(), self.url(RoleName::Witness)));
+        let apart = (1..=self.witnesses).map(|n| (format!("witness-{n}"), self.witness_url(n)));
+        among.into_iter().chain(apart).collect()
     }
 
     /// Writes keys (existing ones are kept) and configurations (existing ones are never overwritten).
@@ -76,7 +95,13 @@ impl Plan {
                 let url = self.url(RoleName::Archive);
                 let policy = log_policy(archive, ORIGIN, &url)
                     .map_err(|error| Failure::from_error(&error))?;
-                write_new(&self.folder.join(POLICY_FILE), policy.text())?;
+                let witnessed = self.witnessed_policy(policy.text())?;
+                if witnessed.is_some() {
+                    let file = format!("{POLICY_FILE:?}");
+                    settings.push((RoleName::Archive, "log_policy", file));
+                }
+                let text = witnessed.as_deref().unwrap_or(policy.text());
+                write_new(&self.folder.join(POLICY_FILE), text)?;
                 settings.push((RoleName::Archive, "origin", format!("{ORIGIN:?}")));
                 settings.push((RoleName::Archive, "url", format!("{url:?}")));
             }
@@ -95,13 +120,70 @@ impl Plan {
             }
             None => to_do.push("name the bank in `banks`, where a role asks for it".to_owned()),
         }
-        let configurations = self.write_configurations(&settings)?;
-        let keys = self.roles.iter().map(|role| self.key_file(*role)).collect();
+        settings.push((
+            RoleName::Witness,
+            "name",
+            "\"localhost/witness\"".to_owned(),
+        ));
+        settings.push((RoleName::Witness, "log_policy", format!("{POLICY_FILE:?}")));
+        let mut configurations = self.write_configurations(&settings)?;
+        let mut keys: Vec<_> = self.roles.iter().map(|role| self.key_file(*role)).collect();
+        for number in 1..=self.witnesses {
+            let name = format!("witness-{number}");
+            self.witness_seed(&name)?;
+            configurations.push(self.write_witness(&name, &self.witness_url(number))?);
+            keys.push(self.folder.join(format!("{name}.key")));
+        }
         Ok(Written {
             configurations,
             keys,
             to_do,
         })
+    }
+
+    /// The policy of the log with these witnesses, if there are any: of 3f + 1 witnesses f may fail or lie.
+    fn witnessed_policy(&self, of_the_log: &str) -> Outcome<Option<String>> {
+        let witnesses = self.witnesses();
+        if witnesses.is_empty() {
+            return Ok(None);
+        }
+        let log = of_the_log.lines().next().unwrap_or_default();
+        let mut text = format!("{log}\n");
+        for (name, url) in &witnesses {
+            let vkey = witness_vkey(&self.witness_seed(name)?, &format!("localhost/{name}"));
+            let vkey = vkey.map_err(|error| Failure::from_error(&error))?;
+            text += &format!("witness {name} {vkey} {url}\n");
+        }
+        let needed = witnesses.len() - (witnesses.len() - 1) / 3;
+        let names: Vec<_> = witnesses.into_iter().map(|(name, _)| name).collect();
+        text += &format!("group enough {needed} {}\nquorum enough\n", names.join(" "));
+        Ok(Some(text))
+    }
+
+    fn write_witness(&self, name: &str, url: &str) -> Outcome<PathBuf> {
+        let mut text = template(&[RoleName::Witness]);
+        let listen = url.replace("http://", "");
+        set(
+            &mut text,
+            "[witness.http]",
+            "listen",
+            &format!("{listen:?}"),
+        );
+        for (key, value) in [
+            ("data", name.to_owned()),
+            ("key_file", format!("{name}.key")),
+            ("name", format!("localhost/{name}")),
+            ("log_policy", POLICY_FILE.to_owned()),
+        ] {
+            set(&mut text, "[witness]", key, &format!("{value:?}"));
+        }
+        let path = self.folder.join(format!("{name}.toml"));
+        write_new(&path, &text)?;
+        Ok(path)
+    }
+
+    fn witness_seed(&self, name: &str) -> Outcome<RoleSeed> {
+        kept_or_new(&self.folder.join(format!("{name}.key")))
     }
 
     fn write_configurations(
@@ -139,22 +221,24 @@ impl Plan {
     }
 
     fn seeds(&self) -> Outcome<Vec<(RoleName, RoleSeed)>> {
-        let seed = |role: &RoleName| {
-            let path = self.key_file(*role);
-            if path.exists() {
-                return Ok((*role, crate::commands::seed_of(&path)?));
-            }
-            let seed = RoleSeed::generate(&mut SystemRng::new());
-            seed.store(&path)
-                .map_err(|error| Failure::from_error(&error))?;
-            Ok((*role, seed))
-        };
+        let seed = |role: &RoleName| Ok((*role, kept_or_new(&self.key_file(*role))?));
         self.roles.iter().map(seed).collect()
     }
 
     fn key_file(&self, role: RoleName) -> PathBuf {
         self.folder.join(format!("{}.key", role.as_str()))
     }
+}
+
+/// The seed in this file; drawn and written first if there is none.
+fn kept_or_new(path: &Path) -> Outcome<RoleSeed> {
+    if path.exists() {
+        return crate::commands::seed_of(path);
+    }
+    let seed = RoleSeed::generate(&mut SystemRng::new());
+    seed.store(path)
+        .map_err(|error| Failure::from_error(&error))?;
+    Ok(seed)
 }
 
 /// Sets a key in a section of a configuration's text, where it stands as an example or commented out.
@@ -186,14 +270,16 @@ fn write_new(path: &Path, text: &str) -> Outcome {
     Ok(file.sync_all()?)
 }
 
-/// Ports that are free at the moment.
-pub fn free_ports() -> Outcome<[u16; 4]> {
-    let listeners = [(); 4].map(|()| TcpListener::bind(("127.0.0.1", 0)));
-    let mut ports = [0; 4];
-    for (port, listener) in ports.iter_mut().zip(listeners) {
-        *port = listener?.local_addr()?.port();
-    }
-    Ok(ports)
+/// As many ports that are free at the moment as a plan with these witnesses has.
+pub fn free_ports(witnesses: usize) -> Outcome<Vec<u16>> {
+    let places = 0..RoleName::ALL.len() + witnesses;
+    let listeners = places.map(|_| TcpListener::bind(("127.0.0.1", 0)));
+    // All are held until the last is there, or the system would give the same port twice.
+    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+    let ports = listeners.iter().map(|listener| listener.local_addr());
+    Ok(ports
+        .map(|address| Ok(address?.port()))
+        .collect::<Result<_, std::io::Error>>()?)
 }
 
 #[cfg(test)]
@@ -208,7 +294,8 @@ mod tests {
             roles: TRADE.to_vec(),
             apart,
             host: IpAddr::from([127, 0, 0, 1]),
-            ports: [4_001, 4_002, 4_003, 4_004],
+            witnesses: 0,
+            ports: (4_001..4_012).collect(),
             settings: Vec::new(),
         }
     }
@@ -224,6 +311,35 @@ mod tests {
         let seed = RoleSeed::load(&bank.key_file).expect("a key");
         assert_eq!(archive.banks, [bank_id(&seed)]);
         bank.log_policy.load().expect("the log's policy");
+    }
+
+    #[test]
+    fn a_log_with_witnesses_names_them_and_they_know_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let witnessed = Plan {
+            witnesses: 4,
+            ..plan(folder.path(), false)
+        };
+        let written = witnessed.write().expect("writes");
+        assert_eq!(written.configurations.len(), 5);
+        let config = Config::load(&written.configurations[0]).expect("loads");
+        let policy = config.archive.and_then(|archive| archive.log_policy);
+        let policy = policy.expect("set").load().expect("a policy");
+        assert_eq!(policy.bad_witnesses_max(), Some(1));
+        for (file, known) in written.configurations[1..].iter().zip(policy.witnesses()) {
+            let config = Config::load(file).expect("loads");
+            let witness = config.witness.expect("a witness");
+            let seed = RoleSeed::load(&witness.key_file).expect("a key");
+            let vkey = witness_vkey(&seed, &witness.name).expect("a name");
+            assert_eq!(vkey, known.key);
+            let listen = format!("http://{}", witness.http.listen);
+            assert_eq!(known.url.as_deref(), Some(listen.as_str()));
+            witness
+                .log_policy
+                .expect("set")
+                .load()
+                .expect("the log's policy");
+        }
     }
 
     #[test]

@@ -46,10 +46,13 @@ pub struct ConfigInit {
     /// Write one file a role, to run each in a process of its own
     #[arg(long)]
     pub apart: bool,
+    /// Have the log cosigned by this many witnesses, each with a file of its own; whoever is to be independent runs one
+    #[arg(long, default_value_t = 0, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=32))]
+    pub witnesses: u16,
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     pub host: IpAddr,
-    /// The first role's port; the others follow
+    /// The first role's port; the others follow, in the order bank, archive, merchant, witness
     #[arg(long, default_value_t = 4_001)]
     pub port: u16,
 }
@@ -94,6 +97,14 @@ fn check_files(config: &Config) -> Outcome {
             .merchant
             .as_ref()
             .map(|merchant| &merchant.log_policy),
+        config
+            .archive
+            .as_ref()
+            .and_then(|archive| archive.log_policy.as_ref()),
+        config
+            .witness
+            .as_ref()
+            .and_then(|witness| witness.log_policy.as_ref()),
     ];
     for policy in policies.into_iter().flatten() {
         policy.load().map_err(|error| Failure::from_error(&error))?;
@@ -111,7 +122,8 @@ fn init(options: ConfigInit, report: &Report) -> Outcome {
         roles,
         apart: options.apart,
         host: options.host,
-        ports: [0, 1, 2, 3].map(|place| port.saturating_add(place)),
+        witnesses: usize::from(options.witnesses),
+        ports: (port..port.saturating_add(4 + options.witnesses)).collect(),
         settings: Vec::new(),
     };
     let written = plan.write()?;

@@ -39,7 +39,8 @@ pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
     let runtime = tokio::runtime::Runtime::new()?;
     let archive = runtime.block_on(configured.serve(RoleName::Archive, Cores::All))?;
     rows.say("archive: preparing commits");
-    let requests = commits(&bank, plan.requests(PER_SECOND_MAX));
+    let expiry = SystemClock.now().plus(Seconds::days(1));
+    let requests = commits(&bank, plan.requests(PER_SECOND_MAX), expiry);
     rows.say("archive: measuring");
     let measured = runtime.block_on(drive_requests(
         configured.address(RoleName::Archive)?,
@@ -54,13 +55,13 @@ pub fn measure(plan: &Plan, rows: &mut Rows<'_>) -> Outcome {
 }
 
 /// Commits of as many locks, on every core.
-fn commits(bank: &SigningKey, count: usize) -> Vec<Prepared> {
-    let expiry = SystemClock.now().plus(Seconds::days(1));
+pub fn commits(bank: &SigningKey, count: usize, expiry: Timestamp) -> Vec<Prepared> {
     let commit = |index| Prepared::new::<SubmitLeaf>(&commit(bank, index, expiry));
     (0..count).into_par_iter().map(commit).collect()
 }
 
-fn commit(bank: &SigningKey, index: usize, expiry: Timestamp) -> Submission {
+/// The commit of one of them.
+pub fn commit(bank: &SigningKey, index: usize, expiry: Timestamp) -> Submission {
     let mut preimage = hash::sha256(&[b"preimage", &index.to_be_bytes()]);
     preimage[0] ^= 1;
     let mut serial = [0; 16];

@@ -59,7 +59,7 @@ impl Floor {
 }
 
 /// The median processor time of one call.
-fn cost_us<R>(mut call: impl FnMut() -> R) -> f64 {
+pub fn cost_us<R>(mut call: impl FnMut() -> R) -> f64 {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let (wall, before) = (Instant::now(), thread_time());

@@ -125,6 +125,17 @@ impl Measured {
         self.done as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// With other waiting times than those of the operations themselves.
+    #[must_use]
+    pub fn with_waits(mut self, waits: impl IntoIterator<Item = Duration>) -> Self {
+        self.latency_us = new_histogram();
+        for wait in waits {
+            let wait_us = u64::try_from(wait.as_micros()).unwrap_or(LATENCY_US_MAX);
+            self.latency_us.saturating_record(wait_us);
+        }
+        self
+    }
+
     /// The latency that this part of all operations kept, in milliseconds.
     pub fn quantile_ms(&self, part: f64) -> f64 {
         self.latency_us.value_at_quantile(part) as f64 / 1_000.0

@@ -17,6 +17,7 @@ mod purchase;
 mod row;
 mod sale;
 mod setting;
+mod witness;
 
 use std::{
     path::{Path, PathBuf},
@@ -72,6 +73,8 @@ pub enum Subject {
     Bank,
     /// Durable commits to the log, with their promises
     Archive,
+    /// Receipts of the log under four witnesses, each in a process of its own, and their check
+    Witness,
     /// Complete purchases, with all roles in one process
     Purchase,
     /// A file encrypted, sold and bought
@@ -147,6 +150,7 @@ pub fn run(options: &BenchOptions, report: &Report) -> Outcome {
         match subject {
             Subject::Bank => bank::measure(&plan, &mut rows)?,
             Subject::Archive => archive::measure(&plan, &mut rows)?,
+            Subject::Witness => witness::measure(&plan, &mut rows)?,
             Subject::Purchase => purchase::measure(&plan, &mut rows)?,
             Subject::Goods => goods::measure(&plan, &mut rows)?,
         }

@@ -19,6 +19,7 @@ use bauta_server::{
     config::{Config, RoleName},
     keys::RoleSeed,
     roles::{
+        archive::ArchiveConfig,
         bank::{BankConfig, bank_id, operator},
         merchant::{MerchantConfig, goods::GoodInput, merchant_id},
     },
@@ -37,6 +38,9 @@ use crate::{
 /// How long a role may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The witnesses that are measured.
+const WITNESS_NAMES: [&str; 4] = ["witness-1", "witness-2", "witness-3", "witness-4"];
+
 /// Roles that are configured; each in a file of its own, or all in one.
 pub struct Configured {
     plan: setup::Plan,
@@ -48,12 +52,23 @@ pub struct Configured {
 impl Configured {
     /// Writes keys and configurations.
     pub fn write(folder: &Path, roles: &[RoleName], apart: bool) -> Outcome<Self> {
+        Self::write_with(folder, roles, apart, 0)
+    }
+
+    /// Writes keys and configurations, also of witnesses with a file each.
+    pub fn write_with(
+        folder: &Path,
+        roles: &[RoleName],
+        apart: bool,
+        witnesses: usize,
+    ) -> Outcome<Self> {
         let plan = setup::Plan {
             folder: folder.to_owned(),
             roles: roles.to_vec(),
             apart,
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ports: setup::free_ports()?,
+            witnesses,
+            ports: setup::free_ports(witnesses)?,
             settings: Vec::new(),
         };
         let files = plan.write()?.configurations;
@@ -117,6 +132,26 @@ impl Configured {
         let mut process = Process::serve(role.as_str(), &self.plan.folder, file, cores)?;
         await_ready(self.address(role)?, &mut process).await?;
         Ok(process)
+    }
+
+    /// Starts the process of one witness, counted from 1.
+    pub async fn serve_witness(&self, number: usize) -> Outcome<Process> {
+        let name: &'static str = WITNESS_NAMES
+            .get(number - 1)
+            .ok_or_else(|| Failure::local("more witnesses than are measured"))?;
+        let file = self.plan.folder.join(format!("{name}.toml"));
+        let mut process = Process::serve(name, &self.plan.folder, &file, Cores::All)?;
+        let url = self.plan.witness_url(number);
+        let address = url.trim_start_matches("http://").parse();
+        let address = address.map_err(|_| Failure::local("a witness has no address"))?;
+        await_ready(address, &mut process).await?;
+        Ok(process)
+    }
+
+    /// The archive's settings.
+    pub fn archive(&self) -> Outcome<&ArchiveConfig> {
+        let archive = self.config.archive.as_ref();
+        archive.ok_or_else(|| Failure::local("there is no archive"))
     }
 
     /// Starts all roles in one process.

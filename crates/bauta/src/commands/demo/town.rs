@@ -55,7 +55,8 @@ impl Town {
             roles: TRADE.to_vec(),
             apart: false,
             host: IpAddr::from([127, 0, 0, 1]),
-            ports: free_ports()?,
+            witnesses: 0,
+            ports: free_ports(0)?,
             settings: vec![
                 quick(RoleName::Archive, "checkpoint_interval_ms"),
                 quick(RoleName::Bank, "follow_interval_ms"),
