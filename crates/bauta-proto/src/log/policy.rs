@@ -296,7 +296,8 @@ impl Policy {
         }
     }
 
-    fn open(&self, checkpoint: &str) -> Result<OpenedCheckpoint, PolicyError> {
+    /// Opens a checkpoint that one of the logs signed, whoever cosigned it.
+    pub(crate) fn open(&self, checkpoint: &str) -> Result<OpenedCheckpoint, PolicyError> {
         let origin = checkpoint.lines().next().unwrap_or_default();
         let log = self.logs.iter().find(|log| log.key.name == origin);
         Ok(note::open_checkpoint(
@@ -316,6 +317,15 @@ impl CheckedCheckpoint {
             .map(|time| time.is_some_and(&test))
             .collect();
         self.quorum.is_reached(&passing)
+    }
+
+    /// The latest moment since which witnesses who are a quorum have cosigned.
+    #[must_use]
+    pub fn quorum_since(&self) -> Timestamp {
+        let mut times: Vec<_> = self.times.iter().flatten().copied().collect();
+        times.sort_unstable();
+        let is_reached = |since: &Timestamp| self.quorum_within(|time| time >= *since);
+        times.into_iter().rev().find(is_reached).unwrap_or_default()
     }
 }
 

@@ -303,5 +303,9 @@ impl Answer {
     }
 }
 
+mod client;
+
+pub use client::{CosignAgainError, ask, cosign_again};
+
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use bauta_crypto::{
 use bauta_proto::{
     codec::Signed,
     coin::{Keyset, Spend},
+    decision::LogView,
     ids::{AccountId, HashLock, LockTag, PayeeCommitment, RequestId},
     lock::ClaimOutcome,
     money::{Amount, Currency, Money},
@@ -112,7 +113,7 @@ pub struct NewLock {
     pub request: RequestId,
     /// The lock's name; the same request always has the same.
     pub lock_tag: LockTag,
-    /// The answer to the request, kept for ever.
+    /// The answer to the request, a [`LockReply`](bauta_proto::lock::LockReply), kept for ever.
     pub reply: Vec<u8>,
     /// What is held.
     pub money: Money,
@@ -120,7 +121,7 @@ pub struct NewLock {
     pub hash_lock: HashLock,
     /// Who will be paid.
     pub payee: PayeeCommitment,
-    /// When it returns.
+    /// E: until when it can be prepared or, in mode FAST, committed.
     pub expiry: Timestamp,
     /// When it ends whatever happens.
     pub settle_until: Timestamp,
@@ -132,23 +133,55 @@ pub struct NewLock {
     pub at: Timestamp,
 }
 
-/// A step along the log: what was read and what follows from it.
+/// A step along a log: what was read and what follows from it.
 #[derive(Clone)]
 pub struct LogAdvance {
+    /// The log's origin line.
+    pub origin: String,
     /// The size at which the reading began; the step is refused when the store stands elsewhere.
     pub from_size: u64,
     /// The right edge of the tree as far as it was read.
     pub frontier: Frontier,
     /// The checkpoint in whose tree it was read, verbatim.
     pub checkpoint: String,
+    /// What it makes of locks.
+    pub decisions: Decisions,
+}
+
+/// What the logs' words make of locks. Whatever was decided before stands.
+#[derive(Clone, Default)]
+pub struct Decisions {
     /// Locks decided for the payee, with the preimage.
     pub captures: Vec<(LockTag, [u8; 32])>,
-    /// Locks whose leaf is there, but perhaps too late.
-    pub await_receipt: Vec<(LockTag, [u8; 32])>,
     /// Locks decided for the payer.
     pub releases: Vec<LockTag>,
+    /// Undecided locks about which something new is known.
+    pub undecided: Vec<SeenLock>,
     /// When returns to accounts are booked.
     pub at: Timestamp,
+}
+
+impl Decisions {
+    /// Whether there is nothing to be done.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.captures.is_empty() && self.releases.is_empty() && self.undecided.is_empty()
+    }
+}
+
+/// What is known of an undecided lock. It is added to what was known: nothing of that is forgotten.
+#[derive(Clone)]
+pub struct SeenLock {
+    /// The lock.
+    pub lock_tag: LockTag,
+    /// What logs have shown about it, by their origin lines.
+    pub views: Vec<(String, LogView)>,
+    /// The preimage, if a log has shown it.
+    pub preimage: Option<[u8; 32]>,
+    /// Whether the payer cannot cancel any more.
+    pub is_prepared: bool,
+    /// When the logs' silence can mean something; at most the lock's last moment.
+    pub due: Timestamp,
 }
 
 /// A payee's claim whose opening was checked to be of `payee`.
@@ -160,8 +193,10 @@ pub struct CheckedClaim {
     pub payee: PayeeCommitment,
     /// The account in it.
     pub account: AccountId,
-    /// The preimage, if a receipt proves its commit to be early.
+    /// The preimage, if with the claim's proofs the lock is the payee's.
     pub proven: Option<[u8; 32]>,
+    /// What the claim's proofs add to what is known, if the lock stays undecided.
+    pub seen: Option<SeenLock>,
     /// When it is booked.
     pub at: Timestamp,
 }
@@ -193,11 +228,13 @@ pub enum BankCommand {
         lock_tag: LockTag,
         /// u.
         preimage: [u8; 32],
-        /// The bank's clock, compared with the expiry in the decision itself.
+        /// The bank's clock, compared with the last moment to commit in the decision itself.
         at: Timestamp,
     },
-    /// A step along the log.
+    /// A step along a log.
     AdvanceLog(Box<LogAdvance>),
+    /// What follows from the words of the logs as far as they were read.
+    Decide(Box<Decisions>),
     /// The payee gives the money back.
     Release {
         /// The lock.
@@ -235,8 +272,8 @@ pub enum Done {
     Released,
     /// What became of a claim.
     Claimed(ClaimOutcome),
-    /// How many locks a step along the log decided.
-    Advanced {
+    /// How many locks the words of the logs decided.
+    Decided {
         /// For the payee.
         captured: usize,
         /// For the payer.
@@ -289,10 +326,13 @@ pub enum Refusal {
     /// The lock is decided the other way.
     #[error("the lock is decided already")]
     LockDecided,
+    /// Only a prepared lock of this mode is captured so.
+    #[error("the lock is not prepared")]
+    NotPrepared,
     /// The preimage is of another hash.
     #[error("the preimage does not open the lock")]
     WrongPreimage,
-    /// It is after the lock's expiry, or before its last moment.
+    /// It is after the last moment to commit, or before the lock's last moment.
     #[error("the time for this has passed, or has not come")]
     LockTime,
     /// The opening is of another commitment.
@@ -324,6 +364,8 @@ opaque_debug!(
     LockPayer,
     NewLock,
     LogAdvance,
+    Decisions,
+    SeenLock,
     CheckedClaim,
     BankCommand
 );
@@ -338,7 +380,7 @@ impl fmt::Debug for Done {
             Self::Captured(_) => "Captured(..)",
             Self::Released => "Released",
             Self::Claimed(outcome) => return write!(formatter, "Claimed({outcome:?})"),
-            Self::Advanced { .. } => "Advanced(..)",
+            Self::Decided { .. } => "Decided(..)",
         })
     }
 }

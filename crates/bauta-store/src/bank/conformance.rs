@@ -8,12 +8,14 @@ use bauta_crypto::{
     sign::{Signature, VerifyingKey},
 };
 use bauta_proto::{
-    codec::Signed,
+    codec::{Message, Signed},
     coin::{Keyset, Spend},
-    ids::{AccountId, BankId, HashLock, LockTag, PayeeCommitment, RequestId},
-    lock::ClaimOutcome,
+    decision::LogView,
+    ids::{AccountId, BankId, HashLock, LockTag, PayeeCommitment, PolicyId, RequestId, Serial},
+    lock::{ClaimOutcome, Lock, LockMode, LockPrivate, LockPublic, LockReply},
+    log::leaf::Deed,
     money::{Amount, Currency, Money},
-    time::Timestamp,
+    time::{Seconds, Timestamp},
 };
 
 use super::*;
@@ -47,7 +49,10 @@ pub(super) const PROMISES: &[Promise] = promises![
     a_claim_with_a_receipt_captures_and_pays_at_once,
     v2_a_commit_that_a_frozen_payee_proves_is_not_given_back,
     a_step_along_the_log_is_taken_from_its_own_position_only,
-    a_leaf_that_may_be_late_keeps_the_lock_from_the_log_but_not_from_time,
+    a_preimage_captures_a_safe_lock_only_while_it_is_prepared,
+    what_logs_have_shown_adds_up_in_any_order_and_is_never_forgotten,
+    each_log_has_a_position_of_its_own,
+    what_is_not_decided_by_the_logs_ends_by_time,
     v6_no_lock_outlives_its_last_moment,
     a_keyset_ends_when_nothing_of_it_is_locked_and_the_rest_is_income,
 ];
@@ -153,7 +158,45 @@ pub(super) fn exchange(
 }
 
 pub(super) fn tag(number: u8) -> LockTag {
-    LockTag([number; 32])
+    fast_lock(number).lock_tag()
+}
+
+pub(super) fn fast_lock(number: u8) -> LockPublic {
+    public(number, LockMode::Fast)
+}
+
+fn public(number: u8, mode: LockMode) -> LockPublic {
+    LockPublic {
+        bank: BankId([9; 32]),
+        serial: Serial([number; 16]),
+        hash_lock: HashLock(hash::sha256(&[&PREIMAGE])),
+        expiry: EXPIRY,
+        log_policy: PolicyId([9; 32]),
+        mode,
+    }
+}
+
+const SAFE: LockMode = LockMode::Safe {
+    prepare_hash: HashLock([1; 32]),
+    cancel_hash: HashLock([2; 32]),
+    reveal_window: Seconds(100),
+};
+
+pub(super) fn reply(public: LockPublic, money: Money) -> Vec<u8> {
+    let private = LockPrivate {
+        amount: money,
+        payee: payee(7),
+        dispute_until: public.expiry,
+        settle_until: SETTLE,
+        salt: [0; 16],
+    };
+    let lock = Lock {
+        public,
+        private,
+        signature: Signature([0; 64]),
+    };
+    let change = Vec::new();
+    LockReply { lock, change }.to_bytes()
 }
 
 pub(super) fn payee(number: u8) -> PayeeCommitment {
@@ -166,10 +209,20 @@ pub(super) fn new_lock(
     payer: LockPayer,
     change: Vec<SignedOutput>,
 ) -> BankCommand {
+    lock_of(number, cents, (payer, change), LockMode::Fast)
+}
+
+fn lock_of(
+    number: u8,
+    cents: u64,
+    (payer, change): (LockPayer, Vec<SignedOutput>),
+    mode: LockMode,
+) -> BankCommand {
+    let public = public(number, mode);
     BankCommand::Lock(Box::new(NewLock {
         request: RequestId([number; 32]),
-        lock_tag: tag(number),
-        reply: vec![number; 5],
+        lock_tag: public.lock_tag(),
+        reply: reply(public, euros(cents)),
         money: euros(cents),
         hash_lock: HashLock(hash::sha256(&[&PREIMAGE])),
         payee: payee(7),
@@ -203,6 +256,7 @@ pub(super) fn claim(number: u8, proven: Option<[u8; 32]>) -> BankCommand {
         payee: payee(7),
         account: account(2),
         proven,
+        seen: None,
         at: NOW,
     })
 }
@@ -211,13 +265,11 @@ pub(super) fn advance(from_size: u64, to_size: u64) -> LogAdvance {
     let mut frontier = Frontier::new();
     (0..to_size).for_each(|number| frontier.append([number as u8; 32]));
     LogAdvance {
+        origin: "log.example".to_owned(),
         from_size,
         frontier,
         checkpoint: "note".to_owned(),
-        captures: Vec::new(),
-        await_receipt: Vec::new(),
-        releases: Vec::new(),
-        at: NOW,
+        decisions: Decisions::default(),
     }
 }
 
@@ -412,7 +464,8 @@ fn a_lock_takes_the_price_and_gives_change(store: &mut dyn BankStoreOps) {
     funded(store);
     let payer = LockPayer::Coins(vec![coin(9, 1, 0, 16), coin(9, 2, 0, 16)]);
     let locked = one(store, new_lock(9, 28, payer, vec![output(9, 2)]));
-    assert_eq!(locked, Ok(Done::Locked(vec![9; 5])));
+    let bytes = reply(fast_lock(9), euros(28));
+    assert_eq!(locked, Ok(Done::Locked(bytes)));
     let audit = sound(store);
     assert_eq!(audit.currencies[0].locked, amount(28));
     assert_eq!(audit.currencies[0].circulation, amount(36));
@@ -425,7 +478,8 @@ fn a_repeated_lock_is_answered_with_the_bytes_of_the_first(store: &mut dyn BankS
     let payer = LockPayer::Coins(vec![coin(9, 1, 0, 16)]);
     let lock = new_lock(9, 12, payer, vec![output(9, 2)]);
     let results = store.apply(vec![lock.clone(), lock.clone()]);
-    let first = Ok(Done::Locked(vec![9; 5]));
+    let bytes = reply(fast_lock(9), euros(12));
+    let first = Ok(Done::Locked(bytes));
     assert_eq!(
         results.expect("the store works"),
         [first.clone(), first.clone()]
@@ -497,9 +551,9 @@ fn v4_a_lock_is_never_both_captured_and_released(store: &mut dyn BankStoreOps) {
     };
     assert_eq!(one(store, outlived), Err(Refusal::LockDecided));
     let mut by_log = advance(0, 1);
-    by_log.releases = vec![tag(9)];
+    by_log.decisions.releases = vec![tag(9)];
     let step = one(store, BankCommand::AdvanceLog(Box::new(by_log)));
-    let nothing = Done::Advanced {
+    let nothing = Done::Decided {
         captured: 0,
         released: 0,
     };
@@ -510,7 +564,7 @@ fn v4_a_lock_is_never_both_captured_and_released(store: &mut dyn BankStoreOps) {
     one(store, release(10)).expect("released");
     assert_eq!(one(store, capture(10, NOW)), Err(Refusal::LockDecided));
     let mut by_log = advance(1, 2);
-    by_log.captures = vec![(tag(10), PREIMAGE)];
+    by_log.decisions.captures = vec![(tag(10), PREIMAGE)];
     let step = one(store, BankCommand::AdvanceLog(Box::new(by_log)));
     assert_eq!(step, Ok(nothing));
     let claimed = one(store, claim(10, Some(PREIMAGE)));
@@ -532,6 +586,7 @@ fn a_claim_is_paid_once(store: &mut dyn BankStoreOps) {
         payee: payee(8),
         account: account(3),
         proven: Some(PREIMAGE),
+        seen: None,
         at: NOW,
     });
     assert_eq!(outcome(store, stranger), ClaimOutcome::WrongPayee);
@@ -576,13 +631,13 @@ fn v2_a_commit_that_a_frozen_payee_proves_is_not_given_back(store: &mut dyn Bank
 fn a_step_along_the_log_is_taken_from_its_own_position_only(store: &mut dyn BankStoreOps) {
     held_lock(store);
     let mut step = advance(0, 3);
-    step.captures = vec![(tag(9), PREIMAGE)];
+    step.decisions.captures = vec![(tag(9), PREIMAGE)];
     let mut elsewhere = step.clone();
     elsewhere.from_size = 1;
     let elsewhere = BankCommand::AdvanceLog(Box::new(elsewhere));
     assert_eq!(one(store, elsewhere), Err(Refusal::LogMoved));
     let step = BankCommand::AdvanceLog(Box::new(step));
-    let done = Done::Advanced {
+    let done = Done::Decided {
         captured: 1,
         released: 0,
     };
@@ -591,23 +646,127 @@ fn a_step_along_the_log_is_taken_from_its_own_position_only(store: &mut dyn Bank
     sound(store);
 }
 
-fn a_leaf_that_may_be_late_keeps_the_lock_from_the_log_but_not_from_time(
-    store: &mut dyn BankStoreOps,
-) {
+fn seen(number: u8, mode: LockMode, origin: &str, view: LogView) -> SeenLock {
+    SeenLock {
+        lock_tag: public(number, mode).lock_tag(),
+        views: vec![(origin.to_owned(), view)],
+        preimage: None,
+        is_prepared: false,
+        due: EXPIRY,
+    }
+}
+
+fn know(store: &mut dyn BankStoreOps, undecided: Vec<SeenLock>) {
+    let decisions = Decisions {
+        undecided,
+        ..Decisions::default()
+    };
+    one(store, BankCommand::Decide(Box::new(decisions))).expect("kept");
+}
+
+fn a_preimage_captures_a_safe_lock_only_while_it_is_prepared(store: &mut dyn BankStoreOps) {
+    funded(store);
+    let payer = LockPayer::Coins(vec![coin(9, 1, 0, 16)]);
+    let lock = lock_of(9, 16, (payer, Vec::new()), SAFE);
+    one(store, lock).expect("locked");
+    let lock_tag = public(9, SAFE).lock_tag();
+    let capture = |at| BankCommand::Capture {
+        lock_tag,
+        preimage: PREIMAGE,
+        at,
+    };
+    assert_eq!(one(store, capture(NOW)), Err(Refusal::NotPrepared));
+    let view = LogView {
+        first: Some(Deed::Prepare),
+        first_early: true,
+        ..LogView::default()
+    };
+    let prepared = SeenLock {
+        is_prepared: true,
+        ..seen(9, SAFE, "a", view)
+    };
+    know(store, vec![prepared]);
+    // What is known is added to: one that has seen less makes nothing of it undone.
+    know(
+        store,
+        vec![seen(
+            9,
+            SAFE,
+            "a",
+            LogView {
+                first_early: false,
+                ..view
+            },
+        )],
+    );
+    let last = EXPIRY.plus(Seconds(100));
+    let late = Timestamp(last.0 + 1);
+    assert_eq!(one(store, capture(late)), Err(Refusal::LockTime));
+    assert_eq!(one(store, capture(last)), Ok(Done::Captured(PREIMAGE)));
+    sound(store);
+}
+
+fn what_logs_have_shown_adds_up_in_any_order_and_is_never_forgotten(store: &mut dyn BankStoreOps) {
     held_lock(store);
-    let mut seen = advance(0, 1);
-    seen.await_receipt = vec![(tag(9), PREIMAGE)];
-    one(store, BankCommand::AdvanceLog(Box::new(seen))).expect("advanced");
-    let mut step = advance(1, 1);
-    step.releases = vec![tag(9)];
-    let none = Done::Advanced {
+    let read = LogView {
+        first: Some(Deed::Commit),
+        committed: true,
+        ..LogView::default()
+    };
+    let proven = LogView {
+        first_early: true,
+        commit_early: true,
+        ..read
+    };
+    let mut in_b = seen(9, LockMode::Fast, "b", read);
+    in_b.preimage = Some(PREIMAGE);
+    know(store, vec![in_b]);
+    know(store, vec![seen(9, LockMode::Fast, "a", proven)]);
+    know(store, vec![seen(9, LockMode::Fast, "a", read)]);
+    let views = store.log_views(tag(9)).expect("readable");
+    let expected = [("a".to_owned(), proven), ("b".to_owned(), read)];
+    assert_eq!(views, expected);
+    one(store, release(9)).expect("undecided until now");
+    know(store, vec![seen(9, LockMode::Fast, "b", proven)]);
+    let views = store.log_views(tag(9)).expect("readable");
+    assert_eq!(views, expected, "a decided lock is not looked at again");
+    sound(store);
+}
+
+fn each_log_has_a_position_of_its_own(store: &mut dyn BankStoreOps) {
+    held_lock(store);
+    let in_log = |origin: &str, from, to| {
+        let origin = origin.to_owned();
+        BankCommand::AdvanceLog(Box::new(LogAdvance {
+            origin,
+            ..advance(from, to)
+        }))
+    };
+    let done = Ok(Done::Decided {
         captured: 0,
         released: 0,
+    });
+    assert_eq!(one(store, in_log("a", 0, 0)), done, "an empty log");
+    assert_eq!(one(store, in_log("a", 0, 3)), done);
+    assert_eq!(one(store, in_log("b", 3, 4)), Err(Refusal::LogMoved));
+    assert_eq!(one(store, in_log("b", 0, 5)), done);
+    assert_eq!(one(store, in_log("a", 3, 4)), done);
+    assert_eq!(one(store, in_log("b", 4, 6)), Err(Refusal::LogMoved));
+}
+
+fn what_is_not_decided_by_the_logs_ends_by_time(store: &mut dyn BankStoreOps) {
+    held_lock(store);
+    let late = LogView {
+        first: Some(Deed::Commit),
+        committed: true,
+        ..LogView::default()
     };
-    assert_eq!(
-        one(store, BankCommand::AdvanceLog(Box::new(step))),
-        Ok(none)
-    );
+    let unproven = SeenLock {
+        preimage: Some(PREIMAGE),
+        due: Timestamp::MAX,
+        ..seen(9, LockMode::Fast, "a", late)
+    };
+    know(store, vec![unproven]);
     let undecided = one(store, claim(9, None));
     assert_eq!(undecided, Ok(Done::Claimed(ClaimOutcome::Undecided)));
     let outlived = BankCommand::ReleaseOutlived {

@@ -3,8 +3,10 @@
 
 use bauta_proto::{
     account::EntryKind,
+    codec::Message,
+    decision::{Outcome, bank_takes},
     ids::{AccountId, HashLock, LockTag, PayeeCommitment},
-    lock::{ClaimOutcome, opens},
+    lock::{ClaimOutcome, LockPublic, LockReply, opens},
     money::{Amount, Money},
     time::Timestamp,
 };
@@ -17,18 +19,19 @@ use super::{
     column,
     command::{
         BankResult, CheckedClaim, CoinSpend, Done, KeysetNumber, LockPayer, NewLock, Refusal,
-        given, is_balanced, wanted,
+        SeenLock, given, is_balanced, wanted,
     },
+    log,
 };
 use crate::StoreError;
 
 /// `locks.state`.
 pub(super) const HELD: i64 = 1;
 pub(super) const CAPTURED: i64 = 2;
-pub(super) const AWAIT_RECEIPT: i64 = 3;
+pub(super) const PREPARED: i64 = 3;
 pub(super) const RELEASED: i64 = 4;
 
-/// Whether the log may still decide about a lock.
+/// Whether the logs may still decide about a lock.
 pub(super) fn are_undecided(transaction: &Transaction<'_>) -> Result<bool, StoreError> {
     const ANY: &str = "SELECT EXISTS (SELECT 1 FROM locks WHERE state IN (1, 3))";
     Ok(transaction.query_row(ANY, [], |row| row.get(0))?)
@@ -61,8 +64,8 @@ fn insert(transaction: &Transaction<'_>, lock: &NewLock) -> Result<bool, StoreEr
     };
     let inserted = transaction
         .prepare_cached(
-            "INSERT INTO locks (lock_tag, state, currency, amount, hash_lock, payee, expiry, settle_until, payer, reply)
-             VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+            "INSERT INTO locks (lock_tag, state, currency, amount, hash_lock, payee, expiry, due, settle_until, payer, reply)
+             VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             lock.lock_tag.0,
@@ -164,7 +167,7 @@ fn pay_by_account(
     Ok(Ok(()))
 }
 
-/// Takes a preimage that came to the bank itself: by the expiry and not a second later.
+/// Takes a preimage that came to the bank itself, as long as the rule lets it.
 pub(super) fn capture_by(
     transaction: &Transaction<'_>,
     lock_tag: LockTag,
@@ -178,11 +181,18 @@ pub(super) fn capture_by(
     if !opens(preimage, &row.hash_lock) {
         return Ok(Err(Refusal::WrongPreimage));
     }
-    match row.state {
+    let outcome = match row.state {
         CAPTURED => return Ok(Ok(Done::Captured(*preimage))),
         RELEASED => return Ok(Err(Refusal::LockDecided)),
-        _ if at > row.expiry => return Ok(Err(Refusal::LockTime)),
-        _ => {}
+        PREPARED => Outcome::Prepared,
+        _ => Outcome::Held,
+    };
+    let lock = public_half(transaction, lock_tag)?;
+    if at > lock.commit_until() {
+        return Ok(Err(Refusal::LockTime));
+    }
+    if !bank_takes(&lock, outcome, at) {
+        return Ok(Err(Refusal::NotPrepared));
     }
     let captured = capture(transaction, lock_tag, preimage, postings)?;
     Ok(if captured {
@@ -210,24 +220,37 @@ pub(super) fn capture(
     Ok(changed == 1)
 }
 
-/// Remembers that the commit is in the log, perhaps too late.
-pub(super) fn await_receipt(
+/// Adds to what is known of an undecided lock; `false` if it is none. Held becomes prepared, never the other way.
+pub(super) fn keep_undecided(
     transaction: &Transaction<'_>,
-    lock_tag: LockTag,
-    preimage: &[u8; 32],
-) -> Result<(), StoreError> {
-    transaction
+    seen: &SeenLock,
+) -> Result<bool, StoreError> {
+    let state = if seen.is_prepared { PREPARED } else { HELD };
+    let changed = transaction
         .prepare_cached(
-            "UPDATE locks SET state = 3, preimage = ?2 WHERE lock_tag = ?1 AND state = 1",
+            "UPDATE locks SET state = max(state, ?2), due = min(max(due, ?3), settle_until),
+             preimage = coalesce(preimage, ?4) WHERE lock_tag = ?1 AND state IN (1, 3)",
         )?
-        .execute(params![lock_tag.0, preimage])?;
-    Ok(())
+        .execute(params![
+            seen.lock_tag.0,
+            state,
+            column::time(seen.due),
+            seen.preimage
+        ])?;
+    Ok(changed == 1)
+}
+
+/// The public half of a lock, which stands in what its request was answered with.
+fn public_half(connection: &Connection, lock_tag: LockTag) -> Result<LockPublic, StoreError> {
+    let reply = reply(connection, lock_tag)?.unwrap_or_default();
+    let reply = LockReply::from_bytes(&reply).map_err(|_| StoreError::Damaged("lock"))?;
+    Ok(reply.lock.public)
 }
 
 /// Which undecided locks a release is meant for.
 pub(super) enum ReleaseBy {
-    /// The log: held ones only; one whose leaf was seen waits for its receipt.
-    Log,
+    /// The logs, whose words decide.
+    Logs,
     /// The payee that this commitment names.
     Payee(PayeeCommitment),
     /// The end of the lock's time.
@@ -262,15 +285,15 @@ fn set_released(
     lock_tag: LockTag,
     by: &ReleaseBy,
 ) -> Result<Option<(Money, Option<AccountId>)>, StoreError> {
-    const BY_LOG: &str = "UPDATE locks SET state = 4 WHERE lock_tag = ?1 AND state = 1
-        RETURNING currency, amount, payer";
+    const BY_LOGS: &str = "UPDATE locks SET state = 4, preimage = NULL
+        WHERE lock_tag = ?1 AND state IN (1, 3) RETURNING currency, amount, payer";
     const BY_PAYEE: &str = "UPDATE locks SET state = 4, preimage = NULL
         WHERE lock_tag = ?1 AND state IN (1, 3) AND payee = ?2 RETURNING currency, amount, payer";
     const BY_TIME: &str = "UPDATE locks SET state = 4, preimage = NULL
         WHERE lock_tag = ?1 AND state IN (1, 3) AND settle_until <= ?2 RETURNING currency, amount, payer";
     match by {
-        ReleaseBy::Log => column::first(
-            transaction.prepare_cached(BY_LOG)?.query([lock_tag.0])?,
+        ReleaseBy::Logs => column::first(
+            transaction.prepare_cached(BY_LOGS)?.query([lock_tag.0])?,
             read_returned,
         ),
         ReleaseBy::Payee(payee) => column::first(
@@ -385,7 +408,7 @@ fn inputs(transaction: &Transaction<'_>, lock_tag: LockTag) -> Result<Vec<HeldIn
     })
 }
 
-/// Pays the payee of a captured lock, capturing it before if a receipt proved the commit.
+/// Pays the payee of a captured lock, capturing it before if the claim's proofs decide it.
 pub(super) fn claim(
     transaction: &Transaction<'_>,
     claim: &CheckedClaim,
@@ -415,7 +438,12 @@ fn claim_of(
             capture(transaction, claim.lock_tag, preimage, postings)?;
         }
         (_, Some(_)) => return Ok(ClaimOutcome::BadReceipt),
-        (_, None) => return Ok(ClaimOutcome::Undecided),
+        (_, None) => {
+            if let Some(seen) = &claim.seen {
+                log::keep_seen(transaction, seen)?;
+            }
+            return Ok(ClaimOutcome::Undecided);
+        }
     }
     // What the log has decided stands, whatever the operator thinks of the payee: only the credit waits.
     if accounts::is_frozen(transaction, claim.account)? {
@@ -459,21 +487,19 @@ struct LockRow {
     state: i64,
     hash_lock: HashLock,
     payee: PayeeCommitment,
-    expiry: Timestamp,
     claimed_by: Option<[u8; 32]>,
 }
 
 fn row(transaction: &Transaction<'_>, lock_tag: LockTag) -> Result<Option<LockRow>, StoreError> {
     let mut statement = transaction.prepare_cached(
-        "SELECT state, hash_lock, payee, expiry, claimed_by FROM locks WHERE lock_tag = ?1",
+        "SELECT state, hash_lock, payee, claimed_by FROM locks WHERE lock_tag = ?1",
     )?;
     column::first(statement.query([lock_tag.0])?, |row| {
         Ok(LockRow {
             state: column::read(row, 0)?,
             hash_lock: HashLock(column::read(row, 1)?),
             payee: PayeeCommitment(column::read(row, 2)?),
-            expiry: column::read_time(row, 3)?,
-            claimed_by: column::read(row, 4)?,
+            claimed_by: column::read(row, 3)?,
         })
     })
 }

@@ -22,7 +22,10 @@ mod tests;
 
 use std::path::Path;
 
-use bauta_proto::ids::{BankId, PolicyId};
+use bauta_proto::{
+    decision::LogView,
+    ids::{BankId, LockTag, PolicyId},
+};
 use rusqlite::Transaction;
 
 use crate::{
@@ -33,8 +36,9 @@ use crate::{
 pub use audit::{Audit, CurrencyTotals, Defect, KeysetTotals, TransferTotal};
 pub use books::LedgerAccount;
 pub use command::{
-    BankCommand, BankResult, CheckedClaim, CoinSpend, Done, Exchange, KeysetNumber, LockPayer,
-    LogAdvance, NewKeyset, NewLock, Operation, Refusal, SignedOutput, Withdrawal,
+    BankCommand, BankResult, CheckedClaim, CoinSpend, Decisions, Done, Exchange, KeysetNumber,
+    LockPayer, LogAdvance, NewKeyset, NewLock, Operation, Refusal, SeenLock, SignedOutput,
+    Withdrawal,
 };
 pub use read::{AccountRow, BankReader, KeysetRow, LockRow, LogPosition, UndecidedLock};
 
@@ -62,6 +66,12 @@ pub trait BankStoreOps {
     /// # Errors
     /// [`StoreError`] when the rows cannot be read.
     fn audit(&self) -> Result<Audit, StoreError>;
+
+    /// What logs have shown about a lock, by their origin lines and in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the rows cannot be read.
+    fn log_views(&self, lock_tag: LockTag) -> Result<Vec<(String, LogView)>, StoreError>;
 }
 
 impl BankStore {
@@ -86,7 +96,7 @@ impl BankStore {
     }
 
     /// Goes by a log policy from now on; whether it may. A lock is decided by the policy that it names, so that another
-    /// one is refused while locks are undecided. With it reading the log begins anew, and every keyset has to be shown
+    /// one is refused while locks are undecided. With it reading the logs begins anew, and every keyset has to be shown
     /// there.
     ///
     /// # Errors
@@ -130,6 +140,10 @@ impl BankStoreOps for BankStore {
 
     fn audit(&self) -> Result<Audit, StoreError> {
         audit::audit(self.database.connection())
+    }
+
+    fn log_views(&self, lock_tag: LockTag) -> Result<Vec<(String, LogView)>, StoreError> {
+        log::views(self.database.connection(), lock_tag)
     }
 }
 
@@ -190,6 +204,7 @@ fn decide(
             at,
         } => locks::capture_by(transaction, *lock_tag, preimage, *at, postings),
         Command::AdvanceLog(advance) => log::advance(transaction, advance, postings),
+        Command::Decide(decisions) => log::decide(transaction, decisions, postings),
         Command::Release {
             lock_tag,
             payee,

@@ -11,9 +11,10 @@ use bauta_proto::{
     account::{Entry, EntryKind, Standing, Statement},
     codec::{Message, Signed},
     coin::{CoinState, Keyset},
-    ids::{AccountId, HashLock, LockTag, PayeeCommitment, RequestId},
+    decision::LogView,
+    ids::{AccountId, LockTag, PayeeCommitment, RequestId},
     limits::STATEMENT_ENTRIES_MAX,
-    lock::LockState,
+    lock::{LockPublic, LockReply, LockState},
     money::{Amount, Currency, Money},
     time::Timestamp,
 };
@@ -24,15 +25,22 @@ use super::{
     audit::{self, Audit},
     coins, column,
     command::{KeysetNumber, Refusal, opaque_debug, value},
-    locks,
+    locks, log,
 };
 use crate::{StoreError, sqlite::Database};
 
 /// The first condition names the partial index, which SQLite takes only when it stands in the query word for word.
-pub(super) const HELD_BEFORE: &str = "SELECT lock_tag, expiry FROM locks
-    WHERE state IN (1, 3) AND state = 1 AND expiry < ?1 ORDER BY expiry LIMIT ?2";
+/// Locks that are not due are passed over in the index.
+pub(super) const DUE: &str = "SELECT lock_tag, expiry FROM locks
+    WHERE state IN (1, 3) AND expiry < ?1 AND due < ?1 AND (expiry, lock_tag) > (?2, ?3)
+    ORDER BY expiry, lock_tag LIMIT ?4";
 pub(super) const OUTLIVED: &str = "SELECT lock_tag, expiry FROM locks
-    WHERE state IN (1, 3) AND expiry <= ?1 AND settle_until <= ?1 ORDER BY expiry LIMIT ?2";
+    WHERE state IN (1, 3) AND expiry <= ?1 AND due <= ?1 AND settle_until <= ?1
+    ORDER BY expiry LIMIT ?2";
+pub(super) const OLDEST: &str =
+    "SELECT expiry FROM locks WHERE state IN (1, 3) ORDER BY expiry LIMIT 1";
+pub(super) const UNDECIDED_WITHIN: &str =
+    "SELECT 1 FROM locks WHERE state IN (1, 3) AND expiry >= ?1 AND expiry < ?2 LIMIT 1";
 
 /// Reads what was committed; never waits for the writer.
 #[derive(Debug)]
@@ -55,19 +63,29 @@ pub struct KeysetRow {
     pub closed: bool,
 }
 
-/// A lock as its payee may ask about it.
+/// A lock as decisions need it.
 #[derive(Clone)]
 pub struct LockRow {
     /// Where its value is.
     pub state: LockState,
-    /// The hash that it waits for.
-    pub hash_lock: HashLock,
+    /// The half that the logs' words are about.
+    pub public: LockPublic,
     /// Who will be paid.
     pub payee: PayeeCommitment,
-    /// When it returns.
-    pub expiry: Timestamp,
-    /// The preimage as far as the bank knows it, also while it waits for a receipt.
+    /// When the logs' silence can mean something.
+    pub due: Timestamp,
+    /// When it ends whatever happens.
+    pub settle_until: Timestamp,
+    /// The preimage as far as the bank knows it, also while it is undecided.
     pub preimage: Option<[u8; 32]>,
+}
+
+impl LockRow {
+    /// Whether the logs may still decide.
+    #[must_use]
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self.state, LockState::Held | LockState::Prepared)
+    }
 }
 
 opaque_debug!(LockRow);
@@ -77,12 +95,12 @@ opaque_debug!(LockRow);
 pub struct UndecidedLock {
     /// The lock.
     pub lock_tag: LockTag,
-    /// When it returns.
+    /// Its expiry.
     pub expiry: Timestamp,
 }
 
-/// How far the log has been read.
-#[derive(Clone, Debug)]
+/// How far a log has been read.
+#[derive(Clone, Debug, Default)]
 pub struct LogPosition {
     /// The right edge of the tree.
     pub frontier: Frontier,
@@ -201,30 +219,55 @@ impl BankReader {
     /// [`StoreError`].
     pub fn lock(&self, lock_tag: LockTag) -> Result<Option<LockRow>, StoreError> {
         let mut statement = self.prepare(
-            "SELECT state, hash_lock, payee, expiry, preimage FROM locks WHERE lock_tag = ?1",
+            "SELECT state, reply, payee, settle_until, preimage, due FROM locks WHERE lock_tag = ?1",
         )?;
         column::first(statement.query([lock_tag.0])?, read_lock)
     }
 
-    /// Whether there has ever been a lock.
+    /// What logs have shown about a lock, by their origin lines.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn has_locks(&self) -> Result<bool, StoreError> {
-        Ok(self.prepare("SELECT 1 FROM locks LIMIT 1")?.exists([])?)
+    pub fn log_views(&self, lock_tag: LockTag) -> Result<Vec<(String, LogView)>, StoreError> {
+        log::views(self.database.connection(), lock_tag)
     }
 
-    /// Held locks that expired before `moment`, the oldest first; those that wait for a receipt are not among them.
+    /// The first expiry of an undecided lock.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn held_before(
+    pub fn oldest_undecided(&self) -> Result<Option<Timestamp>, StoreError> {
+        let mut statement = self.prepare(OLDEST)?;
+        column::first(statement.query([])?, |row| column::read_time(row, 0))
+    }
+
+    /// Whether there are undecided locks whose expiry is `from` or later, and before `until`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn has_undecided(&self, from: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        let within = params![column::time(from), column::time(until)];
+        Ok(self.prepare(UNDECIDED_WITHIN)?.exists(within)?)
+    }
+
+    /// Undecided locks about which the logs' silence before `moment` may say something, by their expiries and tags; from the
+    /// one behind `after` on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn due_before(
         &self,
         moment: Timestamp,
+        after: Option<UndecidedLock>,
         count_max: usize,
     ) -> Result<Vec<UndecidedLock>, StoreError> {
-        let mut statement = self.prepare(HELD_BEFORE)?;
-        let rows = statement.query(params![column::time(moment), limit(count_max)])?;
+        let mut statement = self.prepare(DUE)?;
+        let (expiry, lock_tag) = match &after {
+            Some(after) => (column::time(after.expiry), after.lock_tag.0.as_slice()),
+            None => (-1, [].as_slice()),
+        };
+        let moment = column::time(moment);
+        let rows = statement.query(params![moment, expiry, lock_tag, limit(count_max)])?;
         column::rows(rows, read_undecided)
     }
 
@@ -262,14 +305,14 @@ impl BankReader {
         })
     }
 
-    /// How far the log has been read.
+    /// How far a log has been read; none if nothing of it ever was, and it will be read from its beginning.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn log_position(&self) -> Result<LogPosition, StoreError> {
-        let mut statement = self.prepare("SELECT size, hashes, checkpoint FROM log_position")?;
-        let position = column::first(statement.query([])?, read_position)?;
-        position.ok_or(StoreError::Damaged("log position"))
+    pub fn log_position(&self, origin: &str) -> Result<Option<LogPosition>, StoreError> {
+        let mut statement =
+            self.prepare("SELECT size, hashes, checkpoint FROM log_positions WHERE origin = ?1")?;
+        column::first(statement.query([origin])?, read_position)
     }
 
     /// One page of an account's entries; none if there is no such account.
@@ -377,16 +420,20 @@ fn read_undecided(row: &Row<'_>) -> Result<UndecidedLock, StoreError> {
 fn read_lock(row: &Row<'_>) -> Result<LockRow, StoreError> {
     let preimage: Option<[u8; 32]> = column::read(row, 4)?;
     let state = match (column::read(row, 0)?, preimage) {
-        (locks::HELD | locks::AWAIT_RECEIPT, _) => LockState::Held,
+        (locks::HELD, _) => LockState::Held,
+        (locks::PREPARED, _) => LockState::Prepared,
         (locks::CAPTURED, Some(preimage)) => LockState::Captured { preimage },
         (locks::RELEASED, _) => LockState::Released,
         _ => return Err(StoreError::Damaged("lock")),
     };
+    let reply: Vec<u8> = column::read(row, 1)?;
+    let reply = LockReply::from_bytes(&reply).map_err(|_| StoreError::Damaged("lock"))?;
     Ok(LockRow {
         state,
-        hash_lock: HashLock(column::read(row, 1)?),
+        public: reply.lock.public,
         payee: PayeeCommitment(column::read(row, 2)?),
-        expiry: column::read_time(row, 3)?,
+        due: column::read_time(row, 5)?,
+        settle_until: column::read_time(row, 3)?,
         preimage,
     })
 }

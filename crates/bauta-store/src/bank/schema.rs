@@ -2,14 +2,14 @@
 //!
 //! Accounts, coins, outputs and locks are found by 32 or 48 random bytes, the first of which can name one of 1,024
 //! buckets where they are spread over servers. No row refers to a row of another bucket by a foreign key. Keysets,
-//! totals and the position in the log are few rows that change once a batch.
+//! totals and the positions in the logs are few rows that change once a batch.
 
 use crate::sqlite::Schema;
 
 /// Marks a bank's file: `BANK` in ASCII.
 pub(super) const SCHEMA: Schema = Schema {
     application_id: 0x4241_4e4b,
-    migrations: &[VERSION_1],
+    migrations: &[VERSION_1, VERSION_2],
 };
 
 /// The rules of the books stand in the tables themselves, so that the database refuses what would break them:
@@ -148,4 +148,52 @@ CREATE TABLE log_position (
     checkpoint TEXT NOT NULL
 ) STRICT;
 INSERT INTO log_position VALUES (1, 0, x'', '');
+";
+
+/// Several logs and the modes of locks. A lock that waited for a receipt is held, and looked at again at its end. The mode of
+/// earlier locks (FAST, 1) goes behind the 120 bytes of their public half, so that they read as locks; leaves of the old
+/// form are not theirs any more, so that such a lock is decided by its payee or by time.
+const VERSION_2: &str = "
+CREATE TABLE locks_2 (
+    lock_tag BLOB PRIMARY KEY,
+    state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),
+    currency TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    hash_lock BLOB NOT NULL,
+    payee BLOB NOT NULL,
+    expiry INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    settle_until INTEGER NOT NULL,
+    payer BLOB,
+    preimage BLOB,
+    claimed_by BLOB,
+    reply BLOB NOT NULL,
+    CHECK (state <> 2 OR preimage IS NOT NULL),
+    CHECK (claimed_by IS NULL OR state = 2)
+) STRICT, WITHOUT ROWID;
+INSERT INTO locks_2
+    SELECT lock_tag, iif(state = 3, 1, state), currency, amount, hash_lock, payee, expiry,
+        iif(state = 1, expiry, settle_until), settle_until, payer, preimage, claimed_by,
+        CAST(substr(reply, 1, 120) || x'01' || substr(reply, 121) AS BLOB) FROM locks;
+DROP TABLE locks;
+ALTER TABLE locks_2 RENAME TO locks;
+CREATE INDEX locks_undecided ON locks (expiry, lock_tag, due, state) WHERE state IN (1, 3);
+
+CREATE TABLE log_positions (
+    origin TEXT PRIMARY KEY,
+    size INTEGER NOT NULL CHECK (size >= 0),
+    hashes BLOB NOT NULL,
+    checkpoint TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO log_positions
+    SELECT substr(checkpoint, 1, instr(checkpoint, char(10)) - 1), size, hashes, checkpoint
+    FROM log_position WHERE checkpoint <> '';
+DROP TABLE log_position;
+
+CREATE TABLE log_views (
+    lock_tag BLOB NOT NULL,
+    origin TEXT NOT NULL,
+    view INTEGER NOT NULL CHECK (view BETWEEN 1 AND 31),
+    PRIMARY KEY (lock_tag, origin)
+) STRICT, WITHOUT ROWID;
 ";

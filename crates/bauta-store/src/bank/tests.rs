@@ -3,6 +3,7 @@ use bauta_proto::{account::EntryKind, ids::RequestId, lock::LockState, time::Tim
 use proptest::prelude::*;
 
 use super::{conformance::*, *};
+use crate::sqlite::Schema;
 
 fn store() -> (tempfile::TempDir, BankStore, BankReader) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -98,16 +99,38 @@ fn jobs_find_the_locks_that_are_due() {
         lock_tag: tag(9),
         expiry: EXPIRY,
     };
-    assert_eq!(reader.held_before(EXPIRY, 10).expect("reads"), []);
+    let due_before = |moment, after| reader.due_before(moment, after, 10).expect("reads");
+    assert_eq!(due_before(EXPIRY, None), []);
     let after = Timestamp(EXPIRY.0 + 1);
-    assert_eq!(reader.held_before(after, 10).expect("reads"), [due]);
+    assert_eq!(due_before(after, None), [due]);
+    assert_eq!(due_before(after, Some(due)), []);
+    assert_eq!(reader.oldest_undecided().expect("reads"), Some(EXPIRY));
+    let within = |from, until| reader.has_undecided(from, until).expect("reads");
+    assert!(within(EXPIRY, after) && !within(NOW, EXPIRY) && !within(after, Timestamp::MAX));
     assert_eq!(reader.outlived(after, 10).expect("reads"), []);
     assert_eq!(reader.outlived(SETTLE, 10).expect("reads"), [due]);
     let row = reader.lock(tag(9)).expect("reads").expect("a lock");
     assert_eq!(row.state, LockState::Held);
-    assert_eq!(reader.lock_reply(tag(9)).expect("reads"), Some(vec![9; 5]));
+    assert_eq!(row.public.lock_tag(), tag(9));
+    let bytes = reply(row.public, euros(10));
+    assert_eq!(reader.lock_reply(tag(9)).expect("reads"), Some(bytes));
+    let later = SeenLock {
+        lock_tag: tag(9),
+        views: Vec::new(),
+        preimage: None,
+        is_prepared: false,
+        due: after,
+    };
+    let decisions = Decisions {
+        undecided: vec![later],
+        ..Decisions::default()
+    };
+    one(&mut store, BankCommand::Decide(Box::new(decisions))).expect("kept");
+    assert_eq!(due_before(after, None), []);
+    assert_eq!(due_before(Timestamp(after.0 + 1), None), [due]);
     one(&mut store, capture(9, NOW)).expect("captured");
-    assert_eq!(reader.held_before(after, 10).expect("reads"), []);
+    assert_eq!(due_before(Timestamp::MAX, None), []);
+    assert_eq!(reader.oldest_undecided().expect("reads"), None);
     let row = reader.lock(tag(9)).expect("reads").expect("a lock");
     assert_eq!(row.state, LockState::Captured { preimage: PREIMAGE });
 }
@@ -115,16 +138,19 @@ fn jobs_find_the_locks_that_are_due() {
 #[test]
 fn jobs_find_due_locks_by_an_index_however_many_are_decided() {
     let (_folder, store, _) = store();
-    for query in [read::HELD_BEFORE, read::OUTLIVED] {
+    let plan = |query: &str| -> String {
         let explain = format!("EXPLAIN QUERY PLAN {query}");
         let connection = store.database.connection();
-        let plan: String = connection
-            .query_row(&explain, [1, 1], |row| row.get(3))
-            .expect("a plan");
-        assert!(
-            plan.contains("INDEX locks_undecided (state=? AND expiry<?)"),
-            "{plan}"
-        );
+        let mut statement = connection.prepare(&explain).expect("a statement");
+        let mut rows = statement.raw_query();
+        let row = rows.next().expect("a plan").expect("a row");
+        row.get(3).expect("a text")
+    };
+    let due = plan(read::DUE);
+    assert!(due.contains("COVERING INDEX locks_undecided"), "{due}");
+    for query in [read::OUTLIVED, read::OLDEST, read::UNDECIDED_WITHIN] {
+        let plan = plan(query);
+        assert!(plan.contains("INDEX locks_undecided"), "{plan}");
     }
 }
 
@@ -134,13 +160,58 @@ fn the_position_in_the_log_and_a_repeats_answer_read_back() {
     funded(&mut store);
     let step = advance(0, 5);
     one(&mut store, BankCommand::AdvanceLog(Box::new(step.clone()))).expect("advanced");
-    let position = reader.log_position().expect("reads");
+    let position = reader.log_position(&step.origin).expect("reads");
+    let position = position.expect("was read");
+    assert!(reader.log_position("other").expect("reads").is_none());
     assert_eq!(position.frontier, step.frontier);
     assert_eq!(position.checkpoint, step.checkpoint);
     let blinded = [BlindedMessage([1; 48]), BlindedMessage([2; 48])];
     let issued = |request| reader.issued(RequestId([request; 32]), &blinded);
     assert!(issued(250).expect("reads").is_some());
     assert!(issued(251).expect("reads").is_none());
+}
+
+#[test]
+fn a_store_of_the_first_version_keeps_its_locks_and_its_place_in_the_log() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("bank.db");
+    let first = Schema {
+        migrations: &schema::SCHEMA.migrations[..1],
+        ..schema::SCHEMA
+    };
+    let mut database = Database::open(&path, &first).expect("opens");
+    let fast = reply(fast_lock(1), euros(5));
+    let without_mode = [&fast[..120], &fast[121..]].concat();
+    database
+        .transaction(|transaction| {
+            for (number, state) in [(1, 1), (2, 3), (3, 4)] {
+                let preimage = (state == 3).then_some(PREIMAGE);
+                transaction.execute(
+                    "INSERT INTO locks (lock_tag, state, currency, amount, hash_lock, payee, expiry, settle_until,
+                     preimage, reply) VALUES (?1, ?2, 'EUR', 5, x'00', ?3, 2000, 3000, ?4, ?5)",
+                    rusqlite::params![tag(number).0, state, [7_u8; 32], preimage, without_mode],
+                )?;
+            }
+            let position = "UPDATE log_position SET size = 0, checkpoint = 'log.example' || char(10) || '0'";
+            transaction.execute(position, [])?;
+            Ok(())
+        })
+        .expect("writes");
+    drop(database);
+    BankStore::open(&path, BankId([9; 32])).expect("migrates");
+    let reader = BankReader::open(&path).expect("opens");
+    let lock = |number| reader.lock(tag(number)).expect("reads").expect("a lock");
+    assert_eq!(lock(1).state, LockState::Held);
+    assert_eq!(lock(1).public, fast_lock(1));
+    assert_eq!(
+        (lock(2).state, lock(2).preimage),
+        (LockState::Held, Some(PREIMAGE))
+    );
+    assert_eq!(lock(3).state, LockState::Released);
+    let due = reader.due_before(SETTLE, None, 10).expect("reads");
+    assert_eq!(due.len(), 1, "one waits for nothing but its end");
+    let position = reader.log_position("log.example").expect("reads");
+    assert_eq!(position.expect("a position").frontier.size(), 0);
 }
 
 #[test]
@@ -215,9 +286,9 @@ fn any_command() -> impl Strategy<Value = BankCommand> {
         (number, any::<bool>()).prop_map(|(lock, early)| {
             let mut step = advance(0, 0);
             if early {
-                step.captures = vec![(tag(lock), PREIMAGE)];
+                step.decisions.captures = vec![(tag(lock), PREIMAGE)];
             } else {
-                step.releases = vec![tag(lock)];
+                step.decisions.releases = vec![tag(lock)];
             }
             BankCommand::AdvanceLog(Box::new(step))
         }),

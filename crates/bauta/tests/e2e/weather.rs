@@ -13,7 +13,7 @@ use fastrand::Rng;
 use crate::http;
 
 /// Longest delay of a request that is delayed or comes late.
-pub(crate) const DELAY_MAX: Duration = Duration::from_millis(2_500);
+const DELAY_MAX: Duration = Duration::from_millis(2_500);
 /// Into how many pieces a slow body is cut.
 const PIECES: usize = 6;
 

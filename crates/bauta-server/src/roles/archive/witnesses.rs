@@ -14,12 +14,11 @@ use bauta_crypto::{
 };
 use bauta_io::threads::blocking;
 use bauta_proto::{
-    limits::COSIGNATURES_BYTES_MAX,
     log::{
         policy::{KnownWitness, Policy},
-        witness::{ADD_CHECKPOINT_PATH, AddCheckpoint, Answer, COSIGNATURES_MEDIA_TYPE},
+        witness::{self, AddCheckpoint, Answer},
     },
-    transport::{Method, Request, Transport, TransportError, address, collect},
+    transport::{Transport, TransportError},
 };
 use bauta_store::archive::ArchiveReader;
 use futures_util::future::BoxFuture;
@@ -149,25 +148,22 @@ pub enum Complaint {
 
 /// The way to the witnesses: a transport without its type, so that the archive needs none.
 trait Way: Send + Sync {
-    fn post(&self, url: String, body: String) -> BoxFuture<'_, Result<Answer, TransportError>>;
+    fn ask<'a>(
+        &'a self,
+        url: &'a str,
+        request: &'a AddCheckpoint,
+    ) -> BoxFuture<'a, Result<Answer, TransportError>>;
 }
 
 struct Over<T>(Arc<T>);
 
 impl<T: Transport> Way for Over<T> {
-    fn post(&self, url: String, body: String) -> BoxFuture<'_, Result<Answer, TransportError>> {
-        let request = Request {
-            method: Method::Post,
-            url,
-            media_type: Some(COSIGNATURES_MEDIA_TYPE),
-            body: body.into_bytes(),
-            resume: None,
-        };
-        Box::pin(async {
-            let mut response = self.0.send(request).await?;
-            let body = collect(&mut response.body, COSIGNATURES_BYTES_MAX).await?;
-            Ok(Answer::read(response.status, &body))
-        })
+    fn ask<'a>(
+        &'a self,
+        url: &'a str,
+        request: &'a AddCheckpoint,
+    ) -> BoxFuture<'a, Result<Answer, TransportError>> {
+        Box::pin(witness::ask(self.0.as_ref(), url, request))
     }
 }
 
@@ -306,8 +302,7 @@ impl Asking {
         let mut old_size = peer.state().known_size.min(size);
         for _ in 0..ATTEMPTS_MAX {
             let request = self.request(old_size, checkpoint).await?;
-            let url = address(&peer.url, ADD_CHECKPOINT_PATH);
-            let answer = self.way.post(url, request.to_text()).await;
+            let answer = self.way.ask(&peer.url, &request).await;
             match answer.map_err(|error| Trouble::Transport(unanswered(&error)))? {
                 Answer::Cosigned(lines) => {
                     let mut checkpoint = checkpoint.clone();

@@ -169,6 +169,7 @@ pub(super) fn refusal(refusal: Refusal) -> Problem {
         Refusal::AccountFrozen => ProblemKind::AccountFrozen.into(),
         Refusal::UnknownLock => ProblemKind::UnknownLock.into(),
         Refusal::LockDecided => ProblemKind::LockDecided.into(),
+        Refusal::NotPrepared => ProblemKind::NotPrepared.into(),
         Refusal::WrongPreimage => ProblemKind::WrongPreimage.into(),
         Refusal::LockTime => ProblemKind::LockExpired.into(),
         Refusal::WrongPayee => ProblemKind::WrongPayee.into(),

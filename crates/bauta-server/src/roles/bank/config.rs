@@ -31,7 +31,7 @@ pub struct BankConfig {
     #[serde(deserialize_with = "currencies")]
     pub currencies: Vec<Currency>,
     /// The logs and witnesses whose word decides about locks: the path of a policy's file, or, with more than one line,
-    /// the policy itself. The bank follows the first log in it, which needs an address there.
+    /// the policy itself. The bank follows all logs in it that can decide its locks; each needs an address there.
     pub log_policy: PolicySource,
     /// Largest denomination: coins are worth up to 2^this many minor units; at most 39.
     #[serde(default = "exponent_max")]

@@ -1,30 +1,39 @@
-//! Following the log: what it says about held locks, and what its silence says.
+//! Following the logs: what they say about undecided locks, and what their silence says.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
+use bauta_crypto::merkle::Frontier;
 use bauta_proto::{
-    decision::{Age, age},
-    ids::LockTag,
-    lock::opens,
     log::{
-        leaf::{Deed, Leaf},
-        reader::{FetchedCheckpoint, ReadError},
+        leaf::Leaf,
+        policy::KnownLog,
+        reader::{FetchedCheckpoint, ReadEntries, ReadError},
     },
     time::{CLOCK_TOLERANCE, Timestamp},
     transport::Transport,
 };
 use bauta_store::{
     StoreError,
-    bank::{BankCommand, BankReader, Done, LogAdvance, LogPosition, Refusal},
+    bank::{
+        BankCommand, BankReader, Decisions, Done, LogAdvance, LogPosition, Refusal, UndecidedLock,
+    },
 };
+use futures_util::future::join_all;
 
-use super::Bank;
+use super::{
+    Bank,
+    decide::Undecided,
+    logs::{FollowedLog, Heads},
+};
 use crate::{batch::WriteError, work::compute};
 
-/// Locks that one step releases at most.
-const RELEASES_MAX: usize = 1_024;
+/// Locks that one step looks at for the logs' silence at most.
+const DUE_MAX: usize = 1_024;
 
-/// Locks decided by one look at the log.
+/// Locks decided by one look at the logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
     /// For the payee.
@@ -33,185 +42,252 @@ pub struct Followed {
     pub released: usize,
 }
 
-/// Why the log was not followed to its end. Everything up to there stands.
+/// Why a log was not followed to its end. Everything up to there stands, and the other logs were followed.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
     /// The log cannot be read, or contradicts itself.
-    #[error("the log cannot be followed")]
+    #[error("a log cannot be followed")]
     Read(#[from] ReadError),
     /// The store failed.
     #[error("the bank's store cannot be read")]
     Store(#[from] StoreError),
     /// The step was not written.
-    #[error("the step along the log was not written")]
+    #[error("the step along a log was not written")]
     Write(#[from] WriteError),
     /// Another process moved the position.
-    #[error("another process follows the log in this store")]
+    #[error("another process follows the logs in this store")]
     Moved(#[source] Refusal),
 }
 
-impl<T: Transport + 'static> Bank<T> {
-    /// Reads the log from where it stopped to its latest checkpoint, and decides locks by the rule of
-    /// [`bauta_proto::decision`]. Safe to repeat; for one task at a time.
-    ///
-    /// # Errors
-    /// [`FollowError`].
-    pub async fn follow(self: &Arc<Self>) -> Result<Followed, FollowError> {
-        let checkpoint = Arc::new(self.log.checkpoint().await?);
-        let mut followed = Followed::default();
-        self.begin(&checkpoint, &mut followed).await?;
-        loop {
-            let position = self.log_position().await?;
-            // Also with nothing new this proves that the checkpoint's tree is the one that was read.
-            let entries = self.log.entries(&position.frontier, &checkpoint).await?;
-            if entries.leaves.is_empty() && entries.frontier == position.frontier {
-                break;
-            }
-            let advance = self
-                .decide_leaves(&checkpoint, &position, entries.leaves)
-                .await?;
-            let advance = LogAdvance {
-                frontier: entries.frontier,
-                ..advance
-            };
-            self.advance(advance, &mut followed).await?;
-            if entries.complete {
-                break;
-            }
-        }
-        self.release_expired(&checkpoint, &mut followed).await?;
-        Ok(followed)
-    }
-
-    /// A bank without locks begins at the end of the log: whatever lock is made after the checkpoint was fetched, its
-    /// leaf comes behind it.
-    async fn begin(
-        self: &Arc<Self>,
-        checkpoint: &Arc<FetchedCheckpoint>,
-        followed: &mut Followed,
-    ) -> Result<(), FollowError> {
-        let bank = Arc::clone(self);
-        let has_locks = move || bank.readers.read_or_fail(|reader| reader.has_locks());
-        let position = self.log_position().await?;
-        if position.frontier.size() > 0 || checkpoint.size() == 0 || compute(has_locks).await? {
-            return Ok(());
-        }
-        let frontier = self.log.edge(checkpoint).await?;
-        let advance = LogAdvance {
-            frontier,
-            ..self.step(checkpoint, &position)
-        };
-        self.advance(advance, followed).await
-    }
-
-    /// What the leaves decide. A leaf counts only with the lock's own expiry and preimage.
-    async fn decide_leaves(
-        self: &Arc<Self>,
-        checkpoint: &Arc<FetchedCheckpoint>,
-        position: &LogPosition,
-        leaves: Vec<Leaf>,
-    ) -> Result<LogAdvance, FollowError> {
-        let mut advance = self.step(checkpoint, position);
-        let (bank, checkpoint) = (Arc::clone(self), Arc::clone(checkpoint));
-        let decide = move |reader: &BankReader| {
-            for leaf in &leaves {
-                let Some(lock_tag) = committed_lock(reader, leaf)? else {
-                    continue;
-                };
-                match age(checkpoint.checked(), leaf.expiry) {
-                    Age::Early => advance.captures.push((lock_tag, leaf.value)),
-                    _ => advance.await_receipt.push((lock_tag, leaf.value)),
-                }
-            }
-            Ok(advance)
-        };
-        Ok(compute(move || bank.readers.read_or_fail(decide)).await?)
-    }
-
-    /// Releases held locks that a late checkpoint lacks: only after all of its tree was read.
-    async fn release_expired(
-        self: &Arc<Self>,
-        checkpoint: &Arc<FetchedCheckpoint>,
-        followed: &mut Followed,
-    ) -> Result<(), FollowError> {
-        loop {
-            let releases = self.due_releases(checkpoint).await?;
-            if releases.is_empty() {
-                return Ok(());
-            }
-            let position = self.log_position().await?;
-            if position.frontier.size() != checkpoint.size() {
-                return Ok(());
-            }
-            let advance = LogAdvance {
-                releases,
-                ..self.step(checkpoint, &position)
-            };
-            let before = followed.released;
-            self.advance(advance, followed).await?;
-            if followed.released == before {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn due_releases(
-        self: &Arc<Self>,
-        checkpoint: &Arc<FetchedCheckpoint>,
-    ) -> Result<Vec<LockTag>, StoreError> {
-        let (bank, checkpoint) = (Arc::clone(self), Arc::clone(checkpoint));
-        let expired = self.now().minus(CLOCK_TOLERANCE);
-        compute(move || {
-            let held = bank
-                .readers
-                .read_or_fail(|reader| reader.held_before(expired, RELEASES_MAX))?;
-            let is_due = |expiry: Timestamp| age(checkpoint.checked(), expiry) == Age::Late;
-            let due = held.into_iter().filter(|lock| is_due(lock.expiry));
-            Ok(due.map(|lock| lock.lock_tag).collect())
-        })
-        .await
-    }
-
-    /// A step that decides nothing and stays where it is.
-    fn step(&self, checkpoint: &FetchedCheckpoint, position: &LogPosition) -> LogAdvance {
-        LogAdvance {
-            from_size: position.frontier.size(),
-            frontier: position.frontier.clone(),
-            checkpoint: checkpoint.note().to_owned(),
-            captures: Vec::new(),
-            await_receipt: Vec::new(),
-            releases: Vec::new(),
-            at: self.now(),
-        }
-    }
-
-    async fn advance(
-        &self,
-        advance: LogAdvance,
-        followed: &mut Followed,
-    ) -> Result<(), FollowError> {
-        let command = BankCommand::AdvanceLog(Box::new(advance));
-        let done = self.writer.apply(command).await?;
-        if let Done::Advanced { captured, released } = done.map_err(FollowError::Moved)? {
-            followed.captured += captured;
-            followed.released += released;
-        }
-        Ok(())
-    }
-
-    async fn log_position(self: &Arc<Self>) -> Result<LogPosition, StoreError> {
-        let bank = Arc::clone(self);
-        compute(move || bank.readers.read_or_fail(|reader| reader.log_position())).await
+impl Followed {
+    const fn add(&mut self, more: Self) {
+        self.captured += more.captured;
+        self.released += more.released;
     }
 }
 
-/// The lock of this bank that the leaf commits, if it is one.
-fn committed_lock(reader: &BankReader, leaf: &Leaf) -> Result<Option<LockTag>, StoreError> {
-    let Some((lock_tag, Deed::Commit)) = leaf.about_lock() else {
-        return Ok(None);
+impl<T: Transport + 'static> Bank<T> {
+    /// Reads the logs from where it stopped to their latest checkpoints, and decides locks by the rule of
+    /// [`bauta_proto::decision`]. A log that is out of reach does not keep the others from being followed. Safe to repeat;
+    /// for one task at a time.
+    ///
+    /// # Errors
+    /// [`FollowError`], the first of those that occurred.
+    pub async fn follow(self: &Arc<Self>) -> Result<Followed, FollowError> {
+        let now = self.now();
+        let oldest = self.read(|reader| reader.oldest_undecided()).await?;
+        let first = oldest.unwrap_or(now).min(now);
+        let last = now.plus(self.limits.lock_span_max);
+        let steps = self
+            .logs
+            .within(first, last)
+            .map(|log| self.follow_log(log));
+        let mut followed = Followed::default();
+        let mut failure = Ok(());
+        let decided = join_all(steps).await;
+        for step in decided.into_iter().chain([self.decide_due().await]) {
+            match step {
+                Ok(step) => followed.add(step),
+                Err(error) => failure = failure.and(Err(error)),
+            }
+        }
+        failure.map(|()| followed)
+    }
+
+    async fn follow_log(self: &Arc<Self>, log: &FollowedLog<T>) -> Result<Followed, FollowError> {
+        let checkpoint = Arc::new(log.reader.checkpoint().await?);
+        let mut followed = Followed::default();
+        loop {
+            let position = match self.log_position(log).await? {
+                Some(position) => position,
+                None => self.begin(log, &checkpoint).await?,
+            };
+            // Also with nothing new this proves that the checkpoint's tree is the one that was read.
+            let entries = log.reader.entries(&position.frontier, &checkpoint).await?;
+            let complete = entries.complete;
+            let is_first = position.checkpoint.is_empty();
+            if is_first || !entries.leaves.is_empty() || entries.frontier != position.frontier {
+                followed.add(self.step(log, &checkpoint, &position, entries).await?);
+            }
+            if complete {
+                self.logs.set_head(checkpoint);
+                return Ok(followed);
+            }
+        }
+    }
+
+    /// Where the reading of a log begins that was never read. Without undecided locks it begins at the log's end: whatever
+    /// lock is made after the checkpoint was fetched, its leaf comes behind it. With such locks, which were made while
+    /// the log was out of reach, it begins at the beginning.
+    async fn begin(
+        self: &Arc<Self>,
+        log: &FollowedLog<T>,
+        checkpoint: &FetchedCheckpoint,
+    ) -> Result<LogPosition, FollowError> {
+        let within = log.known.shard.map(|shard| (shard.from, shard.until));
+        let (from, until) = within.unwrap_or((Timestamp(0), Timestamp::MAX));
+        let has_undecided = self.read(move |reader| reader.has_undecided(from, until));
+        if checkpoint.size() == 0 || has_undecided.await? {
+            return Ok(LogPosition::default());
+        }
+        let frontier = log.reader.edge(checkpoint).await?;
+        let nothing = ReadEntries {
+            leaves: Vec::new(),
+            frontier,
+            complete: true,
+        };
+        let start = LogPosition::default();
+        let (advance, position) = advance(log, checkpoint, &start, nothing.frontier);
+        self.decided(BankCommand::AdvanceLog(Box::new(advance)))
+            .await?;
+        Ok(position)
+    }
+
+    /// Decides what the leaves decide, and moves the position behind them in the same transaction.
+    async fn step(
+        self: &Arc<Self>,
+        log: &FollowedLog<T>,
+        checkpoint: &Arc<FetchedCheckpoint>,
+        position: &LogPosition,
+        entries: ReadEntries,
+    ) -> Result<Followed, FollowError> {
+        let _deciding = self.logs.deciding.lock().await;
+        let mut heads = self.logs.heads();
+        if entries.complete {
+            heads.set(Arc::clone(checkpoint));
+        }
+        let (known, leaves) = (log.known.clone(), entries.leaves);
+        let (bank, read_in) = (Arc::clone(self), Arc::clone(checkpoint));
+        let decisions =
+            self.read(move |reader| bank.decide_leaves(reader, &known, &leaves, &read_in, &heads));
+        let decisions = decisions.await?;
+        let (step, _) = advance(log, checkpoint, position, entries.frontier);
+        let step = LogAdvance { decisions, ..step };
+        self.decided(BankCommand::AdvanceLog(Box::new(step))).await
+    }
+
+    fn decide_leaves(
+        &self,
+        reader: &BankReader,
+        log: &KnownLog,
+        leaves: &[Leaf],
+        checkpoint: &FetchedCheckpoint,
+        heads: &Heads,
+    ) -> Result<Decisions, StoreError> {
+        let mut locks = BTreeMap::new();
+        for leaf in leaves {
+            let Some((lock_tag, _)) = leaf.about_lock() else {
+                continue;
+            };
+            let lock = match locks.entry(lock_tag) {
+                Entry::Occupied(lock) => lock.into_mut(),
+                Entry::Vacant(place) => match Undecided::load(reader, lock_tag)? {
+                    Some(lock) => place.insert(lock),
+                    None => continue,
+                },
+            };
+            lock.read(log, leaf, checkpoint.checked());
+        }
+        let mut decisions = self.no_decisions();
+        for lock in locks.into_values() {
+            lock.judge(&self.policy, heads).add_to(&mut decisions);
+        }
+        Ok(decisions)
+    }
+
+    /// Decides what the logs' silence decides.
+    async fn decide_due(self: &Arc<Self>) -> Result<Followed, FollowError> {
+        let _deciding = self.logs.deciding.lock().await;
+        let heads = Arc::new(self.logs.heads());
+        let mut followed = Followed::default();
+        let mut after = None;
+        loop {
+            let (bank, heads) = (Arc::clone(self), Arc::clone(&heads));
+            let page = self.read(move |reader| bank.due_decisions(reader, after, &heads));
+            let (decisions, last) = page.await?;
+            followed.add(
+                self.decided(BankCommand::Decide(Box::new(decisions)))
+                    .await?,
+            );
+            if last.is_none() {
+                return Ok(followed);
+            }
+            after = last;
+        }
+    }
+
+    /// What follows for some due locks, and the last of them if there may be more.
+    fn due_decisions(
+        &self,
+        reader: &BankReader,
+        after: Option<UndecidedLock>,
+        heads: &Heads,
+    ) -> Result<(Decisions, Option<UndecidedLock>), StoreError> {
+        let moment = self.now().minus(CLOCK_TOLERANCE);
+        let due = reader.due_before(moment, after, DUE_MAX)?;
+        let mut decisions = self.no_decisions();
+        for lock in &due {
+            if let Some(lock) = Undecided::load(reader, lock.lock_tag)? {
+                lock.judge(&self.policy, heads).add_to(&mut decisions);
+            }
+        }
+        let is_full = due.len() == DUE_MAX;
+        Ok((decisions, due.last().copied().filter(|_| is_full)))
+    }
+
+    fn no_decisions(&self) -> Decisions {
+        Decisions {
+            at: self.now(),
+            ..Decisions::default()
+        }
+    }
+
+    /// Has decisions written, if there are any.
+    async fn decided(&self, command: BankCommand) -> Result<Followed, FollowError> {
+        if matches!(&command, BankCommand::Decide(decisions) if decisions.is_empty()) {
+            return Ok(Followed::default());
+        }
+        let done = self.writer.apply(command).await?;
+        match done.map_err(FollowError::Moved)? {
+            Done::Decided { captured, released } => Ok(Followed { captured, released }),
+            _ => Ok(Followed::default()),
+        }
+    }
+
+    async fn log_position(
+        self: &Arc<Self>,
+        log: &FollowedLog<T>,
+    ) -> Result<Option<LogPosition>, StoreError> {
+        let origin = log.origin().to_owned();
+        self.read(move |reader| reader.log_position(&origin)).await
+    }
+
+    async fn read<R: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&BankReader) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let bank = Arc::clone(self);
+        compute(move || bank.readers.read_or_fail(read)).await
+    }
+}
+
+/// A step that decides nothing, and where it leads.
+fn advance<T>(
+    log: &FollowedLog<T>,
+    checkpoint: &FetchedCheckpoint,
+    position: &LogPosition,
+    frontier: Frontier,
+) -> (LogAdvance, LogPosition) {
+    let position_then = LogPosition {
+        frontier: frontier.clone(),
+        checkpoint: checkpoint.note().to_owned(),
     };
-    let lock = reader.lock(lock_tag)?;
-    let is_its =
-        lock.is_some_and(|lock| lock.expiry == leaf.expiry && opens(&leaf.value, &lock.hash_lock));
-    Ok(is_its.then_some(lock_tag))
+    let step = LogAdvance {
+        origin: log.origin().to_owned(),
+        from_size: position.frontier.size(),
+        frontier,
+        checkpoint: checkpoint.note().to_owned(),
+        decisions: Decisions::default(),
+    };
+    (step, position_then)
 }

@@ -15,7 +15,7 @@ use bauta_store::{
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
 
-use super::{Bank, FollowError, KeysDiffer, keysets::LiveKeyset};
+use super::{Bank, FollowError, KeysDiffer, keysets::LiveKeyset, logs::FollowedLog};
 use crate::{batch::WriteError, work::compute};
 
 /// Locks that one round ends by time at most.
@@ -50,6 +50,9 @@ pub enum LoggingError {
     /// The log did not take it.
     #[error("the log did not take the record")]
     Submit(#[from] CallError),
+    /// The operator has to add one.
+    #[error("no log of the policy takes records of keysets that end then")]
+    NoLog,
     /// The log's promise is about something else or not signed by it: the log is at fault.
     #[error("the log's promise is not its word for this record")]
     Promise,
@@ -155,29 +158,33 @@ impl<T: Transport + 'static> Bank<T> {
         self.reload_keysets().await
     }
 
-    /// The same record leads to the same promise, so that it may be submitted in every round.
+    /// The proof of the first log that gives one: one is enough for wallets. The others are asked when that log is out of
+    /// reach, or does not publish.
     async fn receipt(&self, keyset: &LiveKeyset) -> Result<String, LoggingError> {
         let record = keyset.log_record();
         let signed = record.clone().signed(&self.key);
-        let promise = call::<SubmitRecord, _>(&*self.world.transport, &self.log_url, &signed);
-        let index = self.promised_index(&promise.await?, &record)?;
-        let checkpoint: FetchedCheckpoint = self.log.checkpoint().await?;
-        let receipt = self.log.receipt(index, &record.leaf(), &checkpoint).await?;
-        Ok(receipt.to_text())
+        let mut failure = LoggingError::NoLog;
+        for log in self.logs.within(record.valid_until, record.valid_until) {
+            match self.receipt_of(log, &signed).await {
+                Ok(receipt) => return Ok(receipt),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 
-    fn promised_index(
+    /// The same record leads to the same promise, so that it may be submitted in every round.
+    async fn receipt_of(
         &self,
-        promise: &Signed<Promise>,
-        record: &Record,
-    ) -> Result<u64, LoggingError> {
-        let log = self.policy.logs().first().ok_or(LoggingError::Promise)?;
-        let body = promise
-            .verified(&log.key.key)
-            .map_err(|_| LoggingError::Promise)?;
-        let is_meant =
-            body.leaf_hash == record.leaf().hash() && body.log == Promise::log_name(&log.key.name);
-        is_meant.then_some(body.index).ok_or(LoggingError::Promise)
+        log: &FollowedLog<T>,
+        signed: &Signed<Record>,
+    ) -> Result<String, LoggingError> {
+        let promise = call::<SubmitRecord, _>(&*self.world.transport, log.reader.url(), signed);
+        let index = promised_index(log, &promise.await?, &signed.body)?;
+        let checkpoint: FetchedCheckpoint = log.reader.checkpoint().await?;
+        let leaf = signed.body.leaf();
+        let receipt = log.reader.receipt(index, &leaf, &checkpoint).await?;
+        Ok(receipt.to_text())
     }
 
     /// Ends undecided locks that have reached their last moment: their value returns.
@@ -240,4 +247,17 @@ impl<T: Transport + 'static> Bank<T> {
         })
         .await
     }
+}
+
+fn promised_index<T>(
+    log: &FollowedLog<T>,
+    promise: &Signed<Promise>,
+    record: &Record,
+) -> Result<u64, LoggingError> {
+    let body = promise
+        .verified(&log.known.key.key)
+        .map_err(|_| LoggingError::Promise)?;
+    let is_meant =
+        body.leaf_hash == record.leaf().hash() && body.log == Promise::log_name(log.origin());
+    is_meant.then_some(body.index).ok_or(LoggingError::Promise)
 }

@@ -1,13 +1,16 @@
-//! The bank: accounts, blind coins, and locks that hold value until the log, the payee or time decides.
+//! The bank: accounts, blind coins, and locks that hold value until the logs, the payee or time decides.
 //!
 //! It learns an account's owner when coins are withdrawn, and amounts; never who pays, what is bought or from whom.
 
 mod check;
+mod checkpoints;
 mod config;
+mod decide;
 mod endpoints;
 mod follow;
 mod jobs;
 mod keysets;
+mod logs;
 pub mod operator;
 mod readers;
 #[cfg(test)]
@@ -22,7 +25,7 @@ use bauta_proto::{
     coin::{Issued, Output},
     ids::{BankId, LockTag, RequestId},
     lock::{LockState, LockStatus, TaggedLockState},
-    log::{policy::Policy, reader::LogReader},
+    log::policy::{Policy, PolicyUseError},
     money::Currency,
     problem::{Problem, ProblemKind},
     time::{Clock, Seconds, Timestamp},
@@ -40,7 +43,9 @@ pub use jobs::{JobError, LoggingError};
 pub use keysets::{IssueSpan, KeysDiffer, PlannedKeyset, Schedule};
 
 use crate::{batch::Writer, config::PolicySourceError, keys::RoleSeed, work::World};
+use checkpoints::Checkpoints;
 use keysets::Keysets;
+use logs::Logs;
 use readers::Readers;
 
 /// The bank's name: the public key that follows from its seed.
@@ -66,9 +71,8 @@ pub struct Bank<T> {
     schedule: Schedule,
     limits: Limits,
     policy: Arc<Policy>,
-    /// Where records are submitted: the first log of the policy.
-    log_url: String,
-    log: LogReader<T>,
+    logs: Logs<T>,
+    checkpoints: Checkpoints,
     follow_interval: Duration,
     world: World<T>,
     writer: Writer<BankCommand, BankResult>,
@@ -96,9 +100,9 @@ pub enum BankStartError {
     /// There is no log policy.
     #[error("the bank has no log policy (log_policy)")]
     Policy(#[from] PolicySourceError),
-    /// The policy's first log has no address.
-    #[error("the first log of the log policy has no address")]
-    LogAddress,
+    /// No lock can be decided now.
+    #[error("the log policy decides no lock that would be made now")]
+    PolicyUse(#[from] PolicyUseError),
     /// The data folder cannot be made.
     #[error("the bank's data folder cannot be used")]
     Folder(#[from] io::Error),
@@ -138,6 +142,7 @@ impl<T: Transport + 'static> Bank<T> {
     ) -> Result<Arc<Self>, BankStartError> {
         config.check()?;
         let policy = Arc::new(config.log_policy.load()?);
+        policy.check_use(Clock::now(&*world.clock))?;
         std::fs::create_dir_all(&config.data)?;
         let mut store = BankStore::open(&config.store_path(), bank_id(&seed))?;
         if !store.go_by(policy.policy_id())? {
@@ -146,9 +151,13 @@ impl<T: Transport + 'static> Bank<T> {
         let readers = Readers::new(config.store_path());
         let keysets = Keysets::default();
         keysets.replace(readers.read_or_fail(|reader| reader.keysets())?, &seed)?;
-        let first = policy.logs().first().ok_or(BankStartError::LogAddress)?;
-        let log = LogReader::new(Arc::clone(&world.transport), first, Arc::clone(&policy))
-            .ok_or(BankStartError::LogAddress)?;
+        let logs = Logs::new(&world.transport, &policy);
+        for log in logs.all() {
+            let position = readers.read_or_fail(|reader| reader.log_position(log.origin()))?;
+            if let Some(position) = position {
+                logs.resume(position, &policy);
+            }
+        }
         let apply = move |commands| store.apply(commands);
         Ok(Arc::new(Self {
             key: signing_key(&seed),
@@ -159,8 +168,8 @@ impl<T: Transport + 'static> Bank<T> {
             schedule: config.schedule(),
             limits: limits(config),
             policy,
-            log_url: log.url().to_owned(),
-            log,
+            logs,
+            checkpoints: Checkpoints::default(),
             follow_interval: Duration::from_millis(config.follow_interval_ms),
             world,
             writer: Writer::start("bank", config.batch_max, apply),

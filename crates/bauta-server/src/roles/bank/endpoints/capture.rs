@@ -15,7 +15,7 @@ use crate::{
     work::compute,
 };
 
-/// Captures the lock, until its expiry and not a second later.
+/// Captures the lock, if the rule lets the bank do so ([`bank_takes`](bauta_proto::decision::bank_takes)).
 pub(in crate::roles::bank) async fn capture<T: Transport + 'static>(
     bank: Arc<Bank<T>>,
     request: Capture,
@@ -40,7 +40,7 @@ pub(in crate::roles::bank) async fn capture<T: Transport + 'static>(
 fn check_preimage<T: Transport>(bank: &Bank<T>, request: &Capture) -> Result<(), Problem> {
     let lock = bank.readers.read(|reader| reader.lock(request.lock_tag))?;
     let lock = lock.ok_or(ProblemKind::UnknownLock)?;
-    if opens(&request.preimage, &lock.hash_lock) {
+    if opens(&request.preimage, &lock.public.hash_lock) {
         Ok(())
     } else {
         Err(ProblemKind::WrongPreimage.into())

@@ -3,24 +3,33 @@
 use std::sync::Arc;
 
 use bauta_proto::{
-    decision::{Age, age},
-    limits::CLAIMS_MAX,
-    lock::{Claim, ClaimOutcome, ClaimReply, ClaimRequest, LeafProof, LockState},
-    log::{
-        leaf::{Deed, Leaf},
-        receipt::Receipt,
-    },
+    limits::{CLAIMS_MAX, LEAF_PROOFS_MAX},
+    lock::{Claim, ClaimOutcome, ClaimReply, ClaimRequest, LeafProof},
+    log::receipt::Receipt,
     problem::{Problem, ProblemKind},
     transport::Transport,
 };
-use bauta_store::bank::{BankCommand, CheckedClaim, Done, LockRow};
+use bauta_store::bank::{BankCommand, CheckedClaim, Done, LockRow, SeenLock};
 use futures_util::future::try_join_all;
 use rayon::prelude::*;
 
 use crate::{
-    roles::bank::{Bank, damaged},
+    roles::bank::{
+        Bank, damaged,
+        decide::{Judged, Undecided},
+    },
     work::compute,
 };
+
+/// A claim that the records have to decide, or its outcome if they do not.
+type Checked = Result<(CheckedClaim, Proofs), ClaimOutcome>;
+
+/// Whether all proofs of a claim prove something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proofs {
+    Good,
+    Bad,
+}
 
 /// Answers each claim by itself; a repeat of one that was credited is answered so again.
 pub(in crate::roles::bank) async fn claim<T: Transport + 'static>(
@@ -28,7 +37,8 @@ pub(in crate::roles::bank) async fn claim<T: Transport + 'static>(
     request: ClaimRequest,
 ) -> Result<ClaimReply, Problem> {
     bank.is_meant(request.bank)?;
-    if request.claims.len() > CLAIMS_MAX {
+    let has_many = |claim: &Claim| claim.proofs.len() > LEAF_PROOFS_MAX;
+    if request.claims.len() > CLAIMS_MAX || request.claims.iter().any(has_many) {
         return Err(ProblemKind::TooLarge.into());
     }
     let checking = Arc::clone(&bank);
@@ -44,25 +54,19 @@ pub(in crate::roles::bank) async fn claim<T: Transport + 'static>(
     Ok(ClaimReply { outcomes })
 }
 
-async fn settle<T: Transport>(
-    bank: &Bank<T>,
-    claim: Result<CheckedClaim, ClaimOutcome>,
-) -> Result<ClaimOutcome, Problem> {
-    let claim = match claim {
+async fn settle<T: Transport>(bank: &Bank<T>, claim: Checked) -> Result<ClaimOutcome, Problem> {
+    let (claim, proofs) = match claim {
         Ok(claim) => claim,
         Err(outcome) => return Ok(outcome),
     };
-    match bank.apply(BankCommand::Claim(claim)).await? {
-        Done::Claimed(outcome) => Ok(outcome),
+    match (bank.apply(BankCommand::Claim(claim)).await?, proofs) {
+        (Done::Claimed(ClaimOutcome::Undecided), Proofs::Bad) => Ok(ClaimOutcome::BadReceipt),
+        (Done::Claimed(outcome), _) => Ok(outcome),
         _ => Err(damaged()),
     }
 }
 
-/// A claim that the records have to decide, or its outcome if they do not.
-fn check_claim<T: Transport>(
-    bank: &Bank<T>,
-    claim: &Claim,
-) -> Result<Result<CheckedClaim, ClaimOutcome>, Problem> {
+fn check_claim<T: Transport>(bank: &Bank<T>, claim: &Claim) -> Result<Checked, Problem> {
     let lock = bank.readers.read(|reader| reader.lock(claim.lock_tag))?;
     let Some(lock) = lock else {
         return Ok(Err(ClaimOutcome::Unknown));
@@ -71,24 +75,58 @@ fn check_claim<T: Transport>(
     if claim.payee.bank != bank.bank_id() || payee != lock.payee {
         return Ok(Err(ClaimOutcome::WrongPayee));
     }
-    let proven = match (claim.proofs.first(), &lock.state) {
-        (Some(proof), LockState::Held) if proves(bank, claim, &lock, proof) => Some(proof.preimage),
-        (Some(_), LockState::Held) => return Ok(Err(ClaimOutcome::BadReceipt)),
-        _ => None,
+    let (proven, seen, proofs) = if lock.is_undecided() && !claim.proofs.is_empty() {
+        prove(bank, claim, lock)?
+    } else {
+        (None, None, Proofs::Good)
     };
-    Ok(Ok(CheckedClaim {
+    let checked = CheckedClaim {
         lock_tag: claim.lock_tag,
         payee,
         account: claim.payee.account,
         proven,
+        seen,
         at: bank.now(),
-    }))
+    };
+    Ok(Ok((checked, proofs)))
 }
 
-/// Whether the receipt shows the commit leaf in an early checkpoint.
-fn proves<T: Transport>(bank: &Bank<T>, claim: &Claim, lock: &LockRow, proof: &LeafProof) -> bool {
-    let leaf = Leaf::of_lock(Deed::Commit, claim.lock_tag, lock.expiry, proof.preimage);
-    let checkpoint =
-        Receipt::from_text(&proof.receipt).and_then(|receipt| receipt.check(&leaf, &bank.policy));
-    checkpoint.is_ok_and(|checkpoint| age(&checkpoint, lock.expiry) == Age::Early)
+/// What the proofs, with what the bank has read, make of the lock: the preimage if it is the payee's, or what is to be
+/// kept.
+fn prove<T: Transport>(
+    bank: &Bank<T>,
+    claim: &Claim,
+    lock: LockRow,
+) -> Result<(Option<[u8; 32]>, Option<SeenLock>, Proofs), Problem> {
+    let lock_tag = claim.lock_tag;
+    let mut lock = bank
+        .readers
+        .read(|reader| Undecided::with_views(reader, lock_tag, lock))?;
+    let mut proofs = Proofs::Good;
+    for proof in &claim.proofs {
+        if !take_in(bank, &mut lock, proof) {
+            proofs = Proofs::Bad;
+        }
+    }
+    Ok(match lock.judge(&bank.policy, &bank.logs.heads()) {
+        Judged::Captured(_, preimage) => (Some(preimage), None, proofs),
+        Judged::Undecided(seen) => (None, seen, proofs),
+        // The jobs write it, with others.
+        Judged::Released(_) => (None, None, proofs),
+    })
+}
+
+/// Whether the proof shows, in an early checkpoint of one of the lock's logs, a leaf that is the lock's own.
+fn take_in<T: Transport>(bank: &Bank<T>, lock: &mut Undecided, proof: &LeafProof) -> bool {
+    let Ok(receipt) = Receipt::from_text(&proof.receipt) else {
+        return false;
+    };
+    let Some(checkpoint) = bank.checkpoints.check(&receipt.checkpoint, &bank.policy) else {
+        return false;
+    };
+    let leaf = lock.leaf(proof.deed, proof.preimage);
+    let logs = bank.policy.logs();
+    let log = logs.iter().find(|log| log.key.name == checkpoint.origin);
+    receipt.check_within(&leaf, &checkpoint).is_ok()
+        && log.is_some_and(|log| lock.prove(log, &leaf, &checkpoint))
 }

@@ -78,7 +78,7 @@ fn new_lock<T: Transport>(
     let request = &authorized.body;
     let (lock_tag, now) = (public.lock_tag(), bank.now());
     check_conditions(bank, request, now)?;
-    let private = private_half(bank, request, request_id);
+    let private = private_half(bank, request, request_id, public.commit_until());
     let settle_until = private.settle_until;
     let payer = check_payer(bank, authorized, settle_until, now)?;
     let book = bank.keysets.current();
@@ -127,10 +127,10 @@ fn private_half<T: Transport>(
     bank: &Bank<T>,
     request: &LockRequest,
     request_id: RequestId,
+    commit_until: Timestamp,
 ) -> LockPrivate {
     let dispute_until = request.expiry.plus(request.dispute_window);
-    let claim_until = request
-        .expiry
+    let claim_until = commit_until
         .plus(CLOCK_TOLERANCE)
         .plus(bank.limits.claim_span);
     LockPrivate {
@@ -168,6 +168,17 @@ fn check_conditions<T: Transport>(
     }
     if request.expiry > now.plus(limits.lock_span_max) {
         return Err(Problem::new(ProblemKind::ExpiryTooFar).detail(limits.lock_span_max));
+    }
+    check_logs(bank, request.expiry)
+}
+
+/// A lock is made only when the logs can decide it: as many as it takes have been reached. Of a log that has not, the bank
+/// will read everything from its beginning, so that no leaf of the lock is missed.
+fn check_logs<T: Transport>(bank: &Bank<T>, expiry: Timestamp) -> Result<(), Problem> {
+    let use_now = bank.policy.check_use(expiry);
+    use_now.map_err(|error| Problem::new(ProblemKind::NotDecidable).detail(error))?;
+    if bank.logs.reached(&bank.policy, expiry) < bank.policy.log_threshold() {
+        return Err(ProblemKind::LogsUnreached.into());
     }
     Ok(())
 }

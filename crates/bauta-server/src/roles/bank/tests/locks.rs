@@ -336,9 +336,15 @@ async fn a_commit_seen_only_late_waits_for_the_receipt_of_an_early_checkpoint() 
     let index = test.log.append(commit_leaf(lock_tag));
     let receipt_at = async |time| {
         test.log.publish(time);
-        let checkpoint = test.bank.log.checkpoint().await.expect("reads");
+        let checkpoint = test.bank.logs.all()[0]
+            .reader
+            .checkpoint()
+            .await
+            .expect("reads");
         let leaf = commit_leaf(lock_tag);
-        let receipt = test.bank.log.receipt(index, &leaf, &checkpoint);
+        let receipt = test.bank.logs.all()[0]
+            .reader
+            .receipt(index, &leaf, &checkpoint);
         let receipt: Receipt = receipt.await.expect("in the tree");
         LeafProof {
             deed: Deed::Commit,
@@ -369,6 +375,49 @@ async fn a_commit_seen_only_late_waits_for_the_receipt_of_an_early_checkpoint() 
     );
     assert_eq!(state(&test, lock_tag).await, CAPTURED);
     test.audit();
+}
+
+#[tokio::test]
+async fn claims_with_receipts_of_one_checkpoint_have_its_signatures_checked_once() {
+    let test = TestBank::new().await;
+    let mut tags = Vec::new();
+    for price in 1..=8 {
+        let request = by_account(&test, price);
+        let reply = test.ask::<bank::LockValue>(&request).await.expect("locked");
+        tags.push(reply.lock.lock_tag());
+    }
+    for lock_tag in &tags {
+        test.log.append(commit_leaf(*lock_tag));
+    }
+    test.log.publish(EXPIRY);
+    let reader = &test.bank.logs.all()[0].reader;
+    let checkpoint = reader.checkpoint().await.expect("reads");
+    let mut claims = Vec::new();
+    for (index, lock_tag) in (1..).zip(&tags) {
+        let leaf = commit_leaf(*lock_tag);
+        let receipt = reader.receipt(index, &leaf, &checkpoint);
+        let receipt: Receipt = receipt.await.expect("in the tree");
+        claims.push(Claim {
+            lock_tag: *lock_tag,
+            payee: opening(&test),
+            proofs: vec![LeafProof {
+                deed: Deed::Commit,
+                preimage: PREIMAGE,
+                receipt: receipt.to_text().into_bytes(),
+            }],
+        });
+    }
+    let request = ClaimRequest {
+        bank: test.id(),
+        claims,
+    };
+    test.log.set_down(true);
+    let reply = test.ask::<bank::ClaimLocks>(&request).await;
+    assert_eq!(
+        reply.expect("answers").outcomes,
+        [ClaimOutcome::Credited; 8]
+    );
+    assert_eq!(test.bank.checkpoints.checked(), 1);
 }
 
 #[tokio::test]
