@@ -2,6 +2,7 @@
 
 mod chaos;
 mod documents;
+mod fuzz;
 mod simulation;
 mod steps;
 
@@ -26,6 +27,8 @@ Commands:
   chaos            Rounds of trade between real processes that are killed at random, over connections that lose, delay,
                    double and cut; the books are audited after each. --rounds N [30], --towns N side by side [10],
                    --seed N for the same random choices again, --first N to begin with a certain round, --release.
+  fuzz [TARGET]    Makes corpora from the vectors, builds the fuzz targets and runs all of them, or one, for --seconds N [600]
+                   each; --seed-corpora only makes the corpora. Needs a nightly compiler.
   vectors          Write the vectors of messages and goods again, under crates/*/tests/vectors.
 
 Options:
@@ -49,6 +52,10 @@ fn main() -> ExitCode {
         }
         ["chaos", options @ ..] => match chaos::Options::parse(options) {
             Some(options) => steps::run(&workspace(), &[steps::Step::Chaos(options)]),
+            None => return wrong_usage(),
+        },
+        ["fuzz", options @ ..] => match fuzz::Options::parse(options) {
+            Some(options) => fuzz::run(&workspace(), &options),
             None => return wrong_usage(),
         },
         _ => return wrong_usage(),

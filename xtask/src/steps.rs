@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{chaos, documents};
+use crate::{chaos, documents, fuzz};
 
 /// Prints a line; a reader that has gone away (`| head`) is no reason to stop.
 macro_rules! say {
@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Examples,
     /// Rounds of trade between real processes while everything breaks.
     Chaos(chaos::Options),
+    /// Whether the fuzz targets, a workspace of their own, still compile.
+    FuzzTargets,
     /// All tests. Last, so that the runner's own summary stands at the end.
     Tests,
     /// Writes the vectors of messages and goods; not a check.
@@ -52,7 +54,9 @@ enum Outcome {
 
 /// Every check, the quick ones first.
 pub(crate) fn all() -> Vec<Step> {
-    use Step::{ApiDocuments, Chaos, Documents, Examples, Format, Licences, Lints, Tests};
+    use Step::{
+        ApiDocuments, Chaos, Documents, Examples, Format, FuzzTargets, Licences, Lints, Tests,
+    };
     vec![
         Format,
         Documents,
@@ -60,6 +64,7 @@ pub(crate) fn all() -> Vec<Step> {
         ApiDocuments,
         Licences,
         Examples,
+        FuzzTargets,
         Chaos(chaos::Options::default()),
         Tests,
     ]
@@ -124,6 +129,7 @@ impl Step {
             Self::Licences => "licences, bans and sources (cargo deny)",
             Self::Examples => "examples in the documentation (cargo test --doc)",
             Self::Chaos(_) => "chaos (real processes, killed at random)",
+            Self::FuzzTargets => "fuzz targets (cargo check in fuzz/)",
             Self::Tests => "tests",
             Self::Vectors => "vectors of messages and goods",
         }
@@ -162,6 +168,11 @@ impl Step {
                 let variables: Vec<_> = variables.collect();
                 crate::steps::cargo(workspace, &options.arguments(), &variables)
             }
+            Self::FuzzTargets if !fuzz::has_nightly() => {
+                Outcome::Skipped("there is no nightly compiler: rustup toolchain install nightly")
+            }
+            Self::FuzzTargets if fuzz::check(workspace) => Outcome::Good,
+            Self::FuzzTargets => Outcome::Failed,
             Self::Tests => test(workspace),
             Self::Vectors => cargo(&[
                 "test",

@@ -24,7 +24,7 @@ pub fn safe_file_name(name: &str) -> String {
     if shortened.is_empty() {
         FALLBACK.to_owned()
     } else if is_device(&shortened) {
-        format!("_{shortened}")
+        trim(&shorten(&format!("_{shortened}"))).to_owned()
     } else {
         shortened
     }
@@ -90,6 +90,14 @@ mod tests {
         ] {
             assert_eq!(safe_file_name(name), name);
         }
+    }
+
+    #[test]
+    fn a_device_with_a_long_extension_keeps_the_limit() {
+        let name = format!("con.{}", "a".repeat(NAME_BYTES));
+        let safe = safe_file_name(&name);
+        assert!(safe.starts_with("_con.a") && safe.len() == NAME_BYTES);
+        assert_eq!(safe_file_name(&safe), safe);
     }
 
     #[test]
