@@ -130,7 +130,7 @@ async fn run(
             sleep_until(due.into()).await;
             let at = Instant::now();
             let reply = connection.post(&requests[index]).await?;
-            if index % FOLLOWED == 0 {
+            if index.is_multiple_of(FOLLOWED) {
                 let promise = Signed::<Promise>::from_bytes(&reply);
                 let promise = promise.map_err(|error| Failure::from_error(&error))?;
                 let (leaf, index) = (leaf(index)?, promise.body.index);
