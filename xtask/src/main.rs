@@ -20,9 +20,9 @@ Usage: cargo xtask <command>
 Commands:
   test [--quick]   Every check that a change must pass: formatting, lints, documentation, licences, tests.
                    --quick leaves out what builds documentation (`cargo doc` and the examples in it) and chaos.
-  sim [--seed N | --seeds N | --hours H] [--from N]
-                   Run simulated worlds in which everything goes wrong, each from one seed; --seed tells the story of
-                   one world. Without options: as many as a change must pass.
+  sim              Simulated worlds in which everything goes wrong, each from one seed, and one world for every single
+                   point at which a node can crash: as many as a change must pass. --seeds N [--from N] or --hours H for
+                   others, --crashes for the points; --seed N or --crash POINT tells the story of one world.
   check-docs       Only the checks of the written documents: links, and that protocol and glossary are complete.
   chaos            Rounds of trade between real processes that are killed at random, over connections that lose, delay,
                    double and cut; the books are audited after each. --rounds N [30], --towns N side by side [10],

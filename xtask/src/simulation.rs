@@ -19,7 +19,7 @@ pub(crate) fn run(workspace: &Path, options: &[&str]) -> bool {
     }
     command.arg("--");
     if options.is_empty() {
-        command.args(["--seeds", SEEDS]);
+        command.args(["--seeds", SEEDS, "--crashes"]);
     }
     let status = command.args(options).status();
     status.is_ok_and(|status| status.success())

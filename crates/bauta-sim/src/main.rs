@@ -2,26 +2,29 @@
 
 use std::{
     env,
+    io::{self, Write},
     process::ExitCode,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use bauta_sim::{Ending, Plan, run};
+use bauta_sim::{Ending, Plan, SingleCrash, run};
 
 const HELP: &str = "\
 Runs simulated worlds, each from one seed.
 
-Usage: bauta-sim [--seed N | --seeds N | --hours H] [--from N] [--threads N]
+Usage: bauta-sim [--seed N | --crash POINT | --seeds N | --hours H | --crashes] [--from N] [--threads N]
 
-  --seed N     Run the world of this seed and tell its story.
-  --seeds N    Run the worlds of so many seeds.
-  --hours H    Run worlds for so long.
-  --from N     The first seed; 0 unless given.
-  --threads N  Worlds that run at once; as many as there are cores unless given.
+  --seed N       Run the world of this seed and tell its story.
+  --crash POINT  Run the world with this single crash, such as 0/bank-0/17/middle, and tell its story.
+  --seeds N      Run the worlds of so many seeds [1000].
+  --hours H      Run worlds for so long.
+  --crashes      Run a world for every single point at which a node can crash, too.
+  --from N       The first seed [0].
+  --threads N    Worlds that run at once [as many as there are cores].
 
 Exit status: 0 when every promise was kept, 1 when one was broken, 2 when the command line is not understood.
 ";
@@ -31,14 +34,22 @@ const REPORT: Duration = Duration::from_secs(10);
 /// Broken worlds after which the run ends.
 const FAILURES_MAX: usize = 5;
 
+/// Prints a line; a reader that has gone away (`| head`) is no reason to stop.
+macro_rules! say {
+    ($($item:tt)*) => {
+        writeln!(io::stdout(), $($item)*).unwrap_or_default()
+    };
+}
+
 fn main() -> ExitCode {
     let Some(order) = Order::read(env::args().skip(1)) else {
         eprint!("{HELP}");
         return ExitCode::from(2);
     };
-    let is_good = match order.seed {
-        Some(seed) => tell(seed),
-        None => order.run(),
+    let is_good = match (order.seed, order.crash.and_then(|crash| crash.plan())) {
+        (Some(seed), _) => tell(Plan::of_seed(seed)),
+        (None, Some(plan)) => tell(plan),
+        (None, None) => order.run(),
     };
     ExitCode::from(u8::from(!is_good))
 }
@@ -46,60 +57,89 @@ fn main() -> ExitCode {
 /// What the command line asks for.
 struct Order {
     seed: Option<u64>,
+    crash: Option<SingleCrash>,
+    crashes: bool,
     seeds: u64,
     time: Option<Duration>,
     from: u64,
-    threads: u64,
+    threads: usize,
 }
 
 impl Order {
     fn read(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let cores = std::thread::available_parallelism();
         let mut order = Self {
             seed: None,
+            crash: None,
+            crashes: false,
             seeds: 1_000,
             time: None,
             from: 0,
-            threads: cores,
+            threads: cores.map_or(1, std::num::NonZero::get),
         };
         while let Some(option) = arguments.next() {
-            let value = arguments.next()?;
-            match option.as_str() {
-                "--seed" => order.seed = Some(value.parse().ok()?),
-                "--seeds" => order.seeds = value.parse().ok()?,
-                "--from" => order.from = value.parse().ok()?,
-                "--threads" => order.threads = value.parse().ok().filter(|count| *count > 0)?,
-                "--hours" => {
-                    let hours: f64 = value.parse().ok()?;
-                    order.time = Duration::try_from_secs_f64(hours * 3_600.0).ok();
-                    order.seeds = u64::MAX;
-                }
-                _ => return None,
+            if option == "--crashes" {
+                order.crashes = true;
+                continue;
             }
+            order.set(&option, &arguments.next()?)?;
         }
         Some(order)
     }
 
+    fn set(&mut self, option: &str, value: &str) -> Option<()> {
+        match option {
+            "--seed" => self.seed = Some(value.parse().ok()?),
+            "--crash" => self.crash = Some(value.parse().ok()?),
+            "--seeds" => self.seeds = value.parse().ok()?,
+            "--from" => self.from = value.parse().ok()?,
+            "--threads" => self.threads = value.parse().ok().filter(|count| *count > 0)?,
+            "--hours" => {
+                let hours: f64 = value.parse().ok()?;
+                self.time = Some(Duration::try_from_secs_f64(hours * 3_600.0).ok()?);
+                self.seeds = u64::MAX;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
     /// Runs worlds on every core; false when a promise was broken in one.
     fn run(&self) -> bool {
-        let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
-        let broken = Mutex::new(Vec::new());
+        let of_seed = |number| {
+            let seed = self.from + number;
+            let replay = format!("--seed {seed}");
+            (number < self.seeds).then(|| (Plan::of_seed(seed), replay))
+        };
+        let seeds_are_good = self.seeds == 0 || self.run_all("worlds by chance", of_seed);
+        seeds_are_good && (!self.crashes || self.run_crashes())
+    }
+
+    fn run_crashes(&self) -> bool {
+        let crashes = SingleCrash::all();
+        say!("{} single crashes", crashes.len());
+        let of_number = |number| {
+            let crash = crashes.get(usize::try_from(number).ok()?)?;
+            Some((crash.plan()?, format!("--crash {crash}")))
+        };
+        self.run_all("worlds with a single crash", of_number)
+    }
+
+    /// Runs every world that `plan` names, with how to replay it, until there is no next one.
+    fn run_all(&self, what: &str, plan: impl Fn(u64) -> Option<(Plan, String)> + Sync) -> bool {
+        let (next, done, broken) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(0));
         let begun = Instant::now();
         let is_over = || {
-            let broken = broken.lock().unwrap_or_else(PoisonError::into_inner);
-            self.time.is_some_and(|time| begun.elapsed() > time) || broken.len() >= FAILURES_MAX
+            self.time.is_some_and(|time| begun.elapsed() > time) || *locked(&broken) >= FAILURES_MAX
         };
         let work = || {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= self.seeds || is_over() {
-                    return;
-                }
-                let ending = run(Plan::of_seed(self.from + number));
+            while !is_over()
+                && let Some((plan, replay)) = plan(next.fetch_add(1, Ordering::Relaxed))
+            {
+                let ending = run(plan);
                 if !ending.violations.is_empty() {
-                    println!("{}", verdict(&ending));
-                    let mut broken = broken.lock().unwrap_or_else(PoisonError::into_inner);
-                    broken.push(ending.seed);
+                    say!("{}\n  replay: cargo xtask sim {replay}", verdict(&ending));
+                    *locked(&broken) += 1;
                 }
                 done.fetch_add(1, Ordering::Relaxed);
             }
@@ -111,32 +151,33 @@ impl Order {
                 std::thread::sleep(Duration::from_millis(50));
                 if reported.elapsed() > REPORT {
                     reported = Instant::now();
-                    progress(done.load(Ordering::Relaxed), begun);
+                    progress(what, done.load(Ordering::Relaxed), begun);
                 }
             }
         });
-        progress(done.load(Ordering::Relaxed), begun);
-        broken
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        progress(what, done.load(Ordering::Relaxed), begun);
+        *locked(&broken) == 0
     }
 }
 
-fn progress(done: u64, begun: Instant) {
+fn locked(count: &Mutex<usize>) -> MutexGuard<'_, usize> {
+    count.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn progress(what: &str, done: u64, begun: Instant) {
     let seconds = begun.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = done as f64 / seconds.max(0.001);
-    println!("{done} worlds in {seconds:.0} s, {rate:.1} a second");
+    say!("{done} {what} in {seconds:.0} s, {rate:.1} a second");
 }
 
 /// Runs one world and prints what happened in it.
-fn tell(seed: u64) -> bool {
-    let ending = run(Plan::of_seed(seed).with_story());
+fn tell(plan: Plan) -> bool {
+    let ending = run(plan.with_story());
     for line in &ending.story {
-        println!("{line}");
+        say!("{line}");
     }
-    println!("\n{}", verdict(&ending));
+    say!("\n{}", verdict(&ending));
     ending.violations.is_empty()
 }
 
@@ -147,15 +188,7 @@ fn verdict(ending: &Ending) -> String {
     let seconds = ending.lasted.as_secs();
     let head =
         format!("seed {seed}: {events} events in {seconds} s of virtual time, hash {hash:016x}");
-    let mut lines = vec![head];
-    lines.extend(
-        ending
-            .violations
-            .iter()
-            .map(|violation| format!("  {violation}")),
-    );
-    if !ending.violations.is_empty() {
-        lines.push(format!("  replay: cargo xtask sim --seed {seed}"));
-    }
+    let broken = ending.violations.iter().map(|one| format!("  {one}"));
+    let lines: Vec<String> = std::iter::once(head).chain(broken).collect();
     lines.join("\n")
 }

@@ -29,6 +29,8 @@ pub enum Kind {
     Bank,
     /// Keeps the log.
     Archive,
+    /// Says what the log showed, and when.
+    Witness,
     /// Sells.
     Merchant,
     /// Buys.
@@ -36,12 +38,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Bank, Self::Archive, Self::Merchant, Self::Wallet];
+    const ALL: [Self; 5] = [
+        Self::Bank,
+        Self::Archive,
+        Self::Witness,
+        Self::Merchant,
+        Self::Wallet,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Bank => "bank",
             Self::Archive => "archive",
+            Self::Witness => "witness",
             Self::Merchant => "merchant",
             Self::Wallet => "wallet",
         }
@@ -72,6 +81,15 @@ impl NodeId {
     pub const fn archive(number: u8) -> Self {
         Self {
             kind: Kind::Archive,
+            number,
+        }
+    }
+
+    /// The witness of this number.
+    #[must_use]
+    pub const fn witness(number: u8) -> Self {
+        Self {
+            kind: Kind::Witness,
             number,
         }
     }

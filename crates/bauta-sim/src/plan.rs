@@ -11,6 +11,8 @@ pub struct Plan {
     pub seed: u64,
     /// How many banks there are.
     pub banks: u8,
+    /// How many witnesses cosign the log, of which all but one are a quorum; with none the log cosigns itself.
+    pub witnesses: u8,
     /// How many merchants there are.
     pub merchants: u8,
     /// How many customers there are.
@@ -144,6 +146,7 @@ impl Plan {
         Self {
             seed,
             banks: if chance.happens(250) { 2 } else { 1 },
+            witnesses: *chance.one_of(&[0, 0, 1, 3]),
             merchants: if chance.happens(300) { 2 } else { 1 },
             wallets: u8::try_from(1 + chance.among(0..5).saturating_sub(2)).unwrap_or(1),
             errands: Errands::ByChance,
@@ -160,6 +163,7 @@ impl Plan {
         Self {
             seed,
             banks: 1,
+            witnesses: 0,
             merchants: 1,
             wallets: 1,
             errands: Errands::Fixed(vec![

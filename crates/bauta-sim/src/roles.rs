@@ -10,6 +10,7 @@ use bauta_server::{
         archive::{Archive, ArchiveConfig, log_policy},
         bank::{Bank, BankConfig, bank_id},
         merchant::{Merchant, MerchantConfig},
+        witness::{Witness, WitnessConfig, witness_vkey},
     },
     work::World as RoleWorld,
 };
@@ -50,6 +51,7 @@ pub(crate) fn open(core: &Arc<Core>, node: &Node) -> Result<Role, StartError> {
     let role = match node.id.kind {
         Kind::Bank => open_bank(core, node)?,
         Kind::Archive => open_archive(core, node)?,
+        Kind::Witness => open_witness(core, node)?,
         Kind::Merchant => open_merchant(core, node)?,
         Kind::Wallet => return Err("a wallet answers nobody".into()),
     };
@@ -101,6 +103,16 @@ fn open_archive(core: &Arc<Core>, node: &Node) -> Result<Role, StartError> {
     Ok(Role {
         service,
         jobs: Box::pin(jobs),
+    })
+}
+
+fn open_witness(core: &Arc<Core>, node: &Node) -> Result<Role, StartError> {
+    let config = witness_config(core, node.id);
+    let witness = Witness::open(&config, &node.keys, node.clock.clone())?;
+    Ok(Role {
+        service: behind_edge("witness", witness.router(), || Ok(())),
+        // It has nothing to do but answer.
+        jobs: Box::pin(std::future::pending()),
     })
 }
 
@@ -164,7 +176,37 @@ pub(crate) fn transport(core: &Arc<Core>, node: &Node) -> Arc<SimTransport> {
 pub(crate) fn policy(core: &Core) -> Policy {
     let archive = core.node(NodeId::archive(0));
     let policy = log_policy(&archive.keys, &origin(archive.id), &archive.id.url());
-    policy.expect("names and addresses of nodes are in form")
+    let alone = policy.expect("names and addresses of nodes are in form");
+    let witnesses = core.nodes_of(Kind::Witness);
+    if witnesses.is_empty() {
+        return alone;
+    }
+    let log = alone.text().lines().next().unwrap_or_default();
+    let mut text = format!("{log}\n");
+    for node in &witnesses {
+        let key = witness_vkey(&node.keys, &witness_name(node.id));
+        let key = key.expect("names of nodes are in form");
+        text += &format!("witness {} {key} {}\n", node.id, node.id.url());
+    }
+    let names: Vec<String> = witnesses.iter().map(|node| node.id.to_string()).collect();
+    let enough = names.len().max(2) - 1;
+    text += &format!("group enough {enough} {}\nquorum enough\n", names.join(" "));
+    text.parse().expect("the simulator's policies are in form")
+}
+
+fn witness_name(witness: NodeId) -> String {
+    format!("{witness}.sim/witness")
+}
+
+fn witness_config(core: &Core, id: NodeId) -> WitnessConfig {
+    configuration(&format!(
+        "{}
+         name = '{}'
+         log_policy = '''{}'''",
+        common(&core.node(id).folder),
+        witness_name(id),
+        policy(core).text(),
+    ))
 }
 
 fn origin(archive: NodeId) -> String {
@@ -198,11 +240,16 @@ fn archive_config(core: &Core, id: NodeId) -> ArchiveConfig {
         .iter()
         .map(|(_, bank)| format!("'{}'", bank.hex()))
         .collect();
+    let policy = match core.plan.witnesses {
+        0 => String::new(),
+        _ => format!("log_policy = '''{}'''", policy(core).text()),
+    };
     configuration(&format!(
         "{}
          origin = '{}'
          url = '{}'
-         banks = [{}]",
+         banks = [{}]
+         {policy}",
         common(&node.folder),
         origin(id),
         id.url(),

@@ -406,6 +406,7 @@ async fn live(core: Arc<Core>, node: Arc<Node>) {
 fn ids(plan: &Plan) -> Vec<NodeId> {
     let mut ids = vec![NodeId::archive(0)];
     ids.extend((0..plan.banks).map(NodeId::bank));
+    ids.extend((0..plan.witnesses).map(NodeId::witness));
     ids.extend((0..plan.merchants).map(NodeId::merchant));
     ids.extend((0..plan.wallets).map(NodeId::wallet));
     ids
