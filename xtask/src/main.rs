@@ -19,7 +19,7 @@ Usage: cargo xtask <command>
 
 Commands:
   test [--quick]   Every check that a change must pass: formatting, lints, documentation, licences, tests.
-                   --quick leaves out what builds documentation (`cargo doc` and the examples in it) and chaos.
+                   --quick leaves out what builds documentation (`cargo doc` and the examples in it), chaos and sim.
   sim              Simulated worlds in which everything goes wrong, each from one seed, and one world for every single
                    point at which a node can crash: as many as a change must pass. --seeds N [--from N] or --hours H for
                    others, --crashes for the points; --seed N or --crash POINT tells the story of one world.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{chaos, documents, fuzz};
+use crate::{chaos, documents, fuzz, simulation};
 
 /// Prints a line; a reader that has gone away (`| head`) is no reason to stop.
 macro_rules! say {
@@ -37,6 +37,8 @@ pub(crate) enum Step {
     Chaos(chaos::Options),
     /// Whether the fuzz targets, a workspace of their own, still compile.
     FuzzTargets,
+    /// Simulated worlds, each from one seed, and every single point at which a node can crash.
+    Simulation,
     /// All tests. Last, so that the runner's own summary stands at the end.
     Tests,
     /// Writes the vectors of messages and goods; not a check.
@@ -55,7 +57,8 @@ enum Outcome {
 /// Every check, the quick ones first.
 pub(crate) fn all() -> Vec<Step> {
     use Step::{
-        ApiDocuments, Chaos, Documents, Examples, Format, FuzzTargets, Licences, Lints, Tests,
+        ApiDocuments, Chaos, Documents, Examples, Format, FuzzTargets, Licences, Lints, Simulation,
+        Tests,
     };
     vec![
         Format,
@@ -66,14 +69,15 @@ pub(crate) fn all() -> Vec<Step> {
         Examples,
         FuzzTargets,
         Chaos(chaos::Options::default()),
+        Simulation,
         Tests,
     ]
 }
 
-/// Every check but chaos that does not build documentation.
+/// Every check but chaos and simulation that does not build documentation.
 pub(crate) fn quick() -> Vec<Step> {
-    use Step::{ApiDocuments, Chaos, Examples};
-    let is_quick = |step: &Step| !matches!(step, ApiDocuments | Examples | Chaos(_));
+    use Step::{ApiDocuments, Chaos, Examples, Simulation};
+    let is_quick = |step: &Step| !matches!(step, ApiDocuments | Examples | Chaos(_) | Simulation);
     all().into_iter().filter(is_quick).collect()
 }
 
@@ -130,6 +134,7 @@ impl Step {
             Self::Examples => "examples in the documentation (cargo test --doc)",
             Self::Chaos(_) => "chaos (real processes, killed at random)",
             Self::FuzzTargets => "fuzz targets (cargo check in fuzz/)",
+            Self::Simulation => "simulation (thousands of worlds, each from one seed)",
             Self::Tests => "tests",
             Self::Vectors => "vectors of messages and goods",
         }
@@ -160,6 +165,8 @@ impl Step {
             }
             Self::Licences => cargo(&["deny", "check", "bans", "licenses", "sources"]),
             Self::Examples => cargo(&["test", "--workspace", "--doc"]),
+            Self::Simulation if simulation::run(workspace, &[]) => Outcome::Good,
+            Self::Simulation => Outcome::Failed,
             Self::Chaos(options) => {
                 let variables = options.variables();
                 let variables = variables

@@ -127,10 +127,10 @@ impl Faults {
             cut_short: some(100),
             slow: some(60),
             delay_ms: chance.among(1..100),
-            crashes: some(4),
-            disk_crashes: some(4),
-            cuts: some(4),
-            full_disks: some(2),
+            crashes: some(6),
+            disk_crashes: some(8),
+            cuts: some(6),
+            full_disks: some(3),
             old_copies: u64::from(chance.happens(80)),
             skew_ms: some(14_000),
             clock_jumps: some(3),
@@ -152,7 +152,7 @@ impl Plan {
             errands: Errands::ByChance,
             faults: Faults::by_chance(&chance),
             crash_at: None,
-            trouble: Duration::from_secs(chance.among(20..80)),
+            trouble: Duration::from_secs(chance.among(10..70)),
             with_story: false,
         }
     }
@@ -196,8 +196,8 @@ impl Errands {
         match self {
             Self::Fixed(errands) => errands.clone(),
             Self::ByChance => {
-                let mut errands = vec![Errand::Withdraw(chance.among(3..40))];
-                let count = 1 + chance.among(0..3);
+                let mut errands = vec![Errand::Withdraw(chance.among(4..24))];
+                let count = 1 + chance.among(0..5);
                 errands.extend((0..count).map(|_| Errand::by_chance(merchants, chance)));
                 errands
             }
@@ -207,11 +207,12 @@ impl Errands {
 
 impl Errand {
     fn by_chance(merchants: u8, chance: &Chance) -> Self {
-        match chance.among(0..10) {
-            0 => Self::Withdraw(chance.among(1..20)),
-            1 => Self::Refresh,
-            2 => Self::Restore,
-            3 => Self::Wait(chance.among(100..20_000)),
+        match chance.among(0..80) {
+            0..8 => Self::Withdraw(chance.among(1..16)),
+            8..11 => Self::Refresh,
+            // The dearest of all: hundreds of outputs are looked for.
+            11 => Self::Restore,
+            12..18 => Self::Wait(chance.among(100..20_000)),
             _ => Self::Buy {
                 merchant: u8::try_from(chance.among(0..u64::from(merchants))).unwrap_or(0),
                 from_account: chance.happens(250),

@@ -93,7 +93,8 @@ fn open_bank(core: &Arc<Core>, node: &Node) -> Result<Role, StartError> {
 fn open_archive(core: &Arc<Core>, node: &Node) -> Result<Role, StartError> {
     let config = archive_config(core, node.id);
     let archive = Archive::open(&config, node.keys.clone(), &world(core, node))?;
-    let service = behind_edge("archive", archive.router(), || Ok(()));
+    let watched = Arc::clone(&archive);
+    let service = behind_edge("archive", archive.router(), move || watched.ready());
     let jobs = async move {
         loop {
             let _again = archive.publish_once().await;
@@ -227,7 +228,7 @@ pub(crate) fn bank_config(core: &Core, id: NodeId) -> BankConfig {
          name = '{id}'
          currencies = ['{CURRENCY}']
          log_policy = '''{}'''
-         exponent_max = 5
+         exponent_max = 3
          claim_days = 1",
         common(&node.folder),
         policy(core).text(),

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bauta_proto::transport::Request;
 use tokio::time::sleep;
 
 use crate::{
@@ -46,7 +47,7 @@ pub(crate) fn begin(core: &Arc<Core>) {
     }
 }
 
-/// The archive's operator puts back an old copy of its records, and when it does not start, the newest.
+/// The archive's operator puts back an old copy of its records, and when it is not ready with it, the newest.
 async fn put_old_copy_back(core: Arc<Core>) {
     let (chance, node) = (&core.chance, core.node(NodeId::archive(0)));
     sleep(chance.milliseconds(2_000..milliseconds(core.plan.trouble))).await;
@@ -63,7 +64,7 @@ async fn put_old_copy_back(core: Arc<Core>) {
     let newest = node.disk.image();
     node.disk.put_back(old);
     sleep(chance.milliseconds(9_000..20_000)).await;
-    if node.service().is_none() {
+    if !is_ready(node).await {
         core.tell(format_args!(
             "the newest records of {} are put back",
             node.id
@@ -71,6 +72,15 @@ async fn put_old_copy_back(core: Arc<Core>) {
         node.disk.crash();
         node.disk.put_back(newest);
     }
+}
+
+/// What the node's operator sees.
+async fn is_ready(node: &Node) -> bool {
+    let Some((service, _)) = node.service() else {
+        return false;
+    };
+    let request = Request::get("/readyz".to_owned());
+    service.answer(request, node.id).await.status == 200
 }
 
 async fn later(core: Arc<Core>, at: Duration, node: NodeId, act: Act) {

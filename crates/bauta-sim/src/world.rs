@@ -163,7 +163,8 @@ impl World {
 
     /// Runs until everybody has come to an end, or has had far more time for it than it may take.
     pub async fn finish(&self) {
-        while self.core.elapsed() < self.core.plan.trouble {
+        // Who is done before the trouble is over has nothing more to fear from it.
+        while self.core.elapsed() < self.core.plan.trouble && !self.is_settled() {
             sleep(LOOK).await;
             self.core.check();
         }
@@ -334,7 +335,13 @@ impl Core {
     /// A node that is down comes back after a while.
     pub(crate) async fn recover(&self, node: &Node) {
         self.tell(format_args!("{} is down", node.id));
-        sleep(self.chance.milliseconds(50..8_000)).await;
+        let longest = *self.chance.one_of(&[1_000, 4_000, 4_000, 60_000]);
+        let outage = self.chance.milliseconds(50..longest);
+        let mut waited = Duration::ZERO;
+        while waited < outage && !self.is_mended() {
+            sleep(LOOK.min(outage - waited)).await;
+            waited += LOOK;
+        }
         node.disk.restart();
         self.tell(format_args!("{} is back", node.id));
         if node.id.kind == Kind::Bank {
@@ -366,7 +373,7 @@ impl Core {
             std::fs::write(&source, &contents).expect("the folder can be written");
             let shop = Shop::open(&node.folder, node.clock.clone());
             let mut shop = shop.expect("a new shop opens");
-            let price = chance.among(1..12);
+            let price = chance.among(1..7);
             let added = shop.add_good(&source, &good(price), &mut chance, &mut |_| ());
             let added = added.expect("a good is added");
             let mut watch = self.watch();
