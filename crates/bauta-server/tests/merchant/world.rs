@@ -463,7 +463,7 @@ impl Town {
 
     /// The receipt on record proves the commit of this lock.
     pub(crate) fn check_receipt(&self, order: &Order, delivery: &Delivery) {
-        let receipt = order.receipt.as_ref().expect("a receipt");
+        let receipt = order.leaves[0].receipt.as_ref().expect("a receipt");
         assert!(receipt.len() <= RECEIPT_BYTES_MAX);
         let lock = &order.accept.as_ref().expect("a lock").lock;
         let leaf = Leaf::of_lock(
@@ -500,6 +500,7 @@ fn config(folder: PathBuf, bank: BankId) -> MerchantConfig {
         offer_minutes: 15,
         lock_min_s: None,
         lock_max_s: None,
+        modes: Mode::ALL.to_vec(),
         reveal_window_s: 60,
         dispute_window_s: 600,
         checkpoint_interval_s: 2,

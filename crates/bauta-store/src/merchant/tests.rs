@@ -12,6 +12,7 @@ use bauta_proto::{
         Serial, Txid,
     },
     lock::{Lock, LockMode, LockPrivate, LockPublic, LockStatus},
+    log::leaf::Deed,
     merchant::{Conditions, GoodForSale, Seller, compose_offer},
     offer::{Mode, OrderRequest, Terms},
     submission::Promise,
@@ -173,7 +174,10 @@ fn promise() -> Box<Signed<Promise>> {
 
 fn promised() -> Step {
     Step::Promise {
-        promise: promise(),
+        deed: Deed::Commit,
+        promises: vec![*promise()],
+        threshold: 1,
+        at: NOW,
         due_at: NOW,
     }
 }
@@ -242,7 +246,10 @@ fn every_step_survives_a_crash_and_its_repeat_changes_nothing() {
     let txid = order.txid;
     shop.one(accept(&order, 1, false)).expect("taken");
     let log = Step::Log {
+        log: [1; 32],
+        deed: Deed::Commit,
         receipt: vec![1],
+        threshold: 1,
         due_at: NOW,
     };
     let steps = [
@@ -294,15 +301,19 @@ fn an_answer_once_given_stays_when_the_log_breaks_its_promise() {
     let txid = shop.sent(1).txid;
     shop.step(txid, promised());
     let broken = Step::BreakPromise {
+        log: [1; 32],
+        deed: Deed::Commit,
+        threshold: 1,
         evidence: vec![7],
         due_at: NOW,
     };
     let order = shop.step(txid, broken);
     assert_eq!(order.state, OrderState::Unknown);
-    assert_eq!(order.evidence, Some(vec![7]));
+    assert_eq!(order.leaves[0].evidence, Some(vec![7]));
     assert_eq!(order.standing(NOW).next, Actor::Operator);
     let order = shop.step(txid, captured());
-    assert_eq!(order.promise, Some(*promise()));
+    let told: Vec<_> = order.told_promises().cloned().collect();
+    assert_eq!(told, [*promise()]);
 }
 
 #[test]
@@ -437,7 +448,7 @@ fn a_sale_is_on_record_with_a_pseudonym_and_nothing_else_about_the_customer() {
         .expect("a statement");
     let rows = statement.query_map([], |row| row.get(0)).expect("reads");
     let columns: Vec<String> = rows.map(|name| name.expect("a name")).collect();
-    let known = "number order_id txid good version answered_at account offer state due_at accept accepted_at sent_at \
-         promise captured_at capture receipt evidence reason attempts ended_at";
+    let known = "number order_id txid good version answered_at account offer is_safe state due_at accept accepted_at \
+         sent_at confirmed_at captured_at capture reason attempts ended_at";
     assert_eq!(columns.join(" "), known);
 }

@@ -545,6 +545,7 @@ impl State {
 
     fn catalogue(&self) -> Vec<u8> {
         let catalogue = Catalogue {
+            modes: vec!["fast".into(), "safe".into()],
             merchant: MerchantId::from(self.merchant.verifying_key()).hex(),
             name: "Shop".into(),
             log_policy: self.policy().text().into(),
