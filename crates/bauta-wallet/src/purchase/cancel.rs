@@ -247,7 +247,7 @@ async fn words<T: Transport>(
         let deeds = read.leaves.iter().filter_map(|leaf| lock.deed_of(leaf));
         deeds.for_each(|deed| view.read(lock, deed, checkpoint.checked()));
         if read.complete {
-            return Ok(view.words(lock, checkpoint.checked()));
+            return Ok(view.words(lock, Some(checkpoint.checked())));
         }
         frontier = read.frontier;
     }
