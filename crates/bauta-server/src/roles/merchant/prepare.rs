@@ -168,3 +168,26 @@ fn preparation(shown: &[Shown], threshold: usize) -> Preparation {
         Preparation::Open
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Preparation as P, Shown as S, *};
+
+    #[test]
+    fn as_many_logs_must_show_it_as_the_rule_counts_and_one_bad_log_stops_nothing() {
+        let rows: [(&[S], usize, P); 9] = [
+            (&[S::Nothing], 1, P::Open),
+            (&[S::Prepared], 1, P::Prepared),
+            (&[S::Cancelled], 1, P::Cancelled),
+            (&[S::Broken], 1, P::Broken),
+            (&[S::Prepared, S::Broken], 1, P::Prepared),
+            (&[S::Cancelled, S::Nothing], 1, P::Open),
+            (&[S::Prepared, S::Cancelled, S::Nothing], 2, P::Open),
+            (&[S::Prepared, S::Cancelled, S::Prepared], 2, P::Prepared),
+            (&[S::Prepared, S::Cancelled, S::Cancelled], 2, P::Cancelled),
+        ];
+        for (shown, threshold, expected) in rows {
+            assert_eq!(preparation(shown, threshold), expected);
+        }
+    }
+}
