@@ -2,6 +2,5 @@
 
 mod download;
 mod order;
-mod safe;
 mod sale;
 mod world;

@@ -50,6 +50,16 @@ impl Undecided {
         })
     }
 
+    /// When the logs' silence can mean something.
+    pub(super) const fn due(&self) -> Timestamp {
+        self.row.due
+    }
+
+    /// E, by which the lock's logs are found.
+    pub(super) const fn expiry(&self) -> Timestamp {
+        self.row.public.expiry
+    }
+
     /// The lock's own leaf for this deed and preimage.
     pub(super) fn leaf(&self, deed: Deed, preimage: [u8; 32]) -> Leaf {
         self.row.public.leaf(deed, preimage)
@@ -127,7 +137,7 @@ impl Undecided {
 
     fn still_undecided(self, outcome: Outcome, words: &[Words]) -> Judged {
         let is_prepared = outcome == Outcome::Prepared || self.row.state == LockState::Prepared;
-        let due = self.due(is_prepared, words).max(self.row.due);
+        let due = self.due_by(is_prepared, words).max(self.row.due);
         let is_news = self.is_news
             || due != self.row.due
             || is_prepared != (self.row.state == LockState::Prepared);
@@ -142,7 +152,7 @@ impl Undecided {
     }
 
     /// When the silence of some log can say something new.
-    fn due(&self, is_prepared: bool, words: &[Words]) -> Timestamp {
+    fn due_by(&self, is_prepared: bool, words: &[Words]) -> Timestamp {
         let is_open =
             |question: fn(&Words) -> Word| words.iter().any(|words| question(words) == Word::Open);
         let lock = &self.row.public;

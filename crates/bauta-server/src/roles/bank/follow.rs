@@ -11,6 +11,7 @@ use bauta_proto::{
         leaf::Leaf,
         policy::KnownLog,
         reader::{FetchedCheckpoint, ReadEntries, ReadError},
+        witness::CosignAgainError,
     },
     time::{CLOCK_TOLERANCE, Timestamp},
     transport::Transport,
@@ -31,7 +32,7 @@ use super::{
 use crate::{batch::WriteError, work::compute};
 
 /// Locks that one step looks at for the logs' silence at most.
-const DUE_MAX: usize = 1_024;
+pub(super) const DUE_MAX: usize = 1_024;
 
 /// Locks decided by one look at the logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,9 @@ pub enum FollowError {
     /// The log cannot be read, or contradicts itself.
     #[error("a log cannot be followed")]
     Read(#[from] ReadError),
+    /// The witnesses of a log that says nothing new did not cosign its last checkpoint again.
+    #[error("a log says nothing new, and locks wait for it")]
+    Silent(#[from] CosignAgainError),
     /// The store failed.
     #[error("the bank's store cannot be read")]
     Store(#[from] StoreError),
@@ -133,7 +137,6 @@ impl<T: Transport + 'static> Bank<T> {
         let frontier = log.reader.edge(checkpoint).await?;
         let nothing = ReadEntries {
             leaves: Vec::new(),
-            indices: Vec::new(),
             frontier,
             complete: true,
         };
@@ -197,7 +200,7 @@ impl<T: Transport + 'static> Bank<T> {
     }
 
     /// Decides what the logs' silence decides.
-    async fn decide_due(self: &Arc<Self>) -> Result<Followed, FollowError> {
+    pub(super) async fn decide_due(self: &Arc<Self>) -> Result<Followed, FollowError> {
         let _deciding = self.logs.deciding.lock().await;
         let heads = Arc::new(self.logs.heads());
         let mut followed = Followed::default();
@@ -263,7 +266,7 @@ impl<T: Transport + 'static> Bank<T> {
         self.read(move |reader| reader.log_position(&origin)).await
     }
 
-    async fn read<R: Send + 'static>(
+    pub(super) async fn read<R: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&BankReader) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {

@@ -100,6 +100,10 @@ impl<T: Transport + 'static> Bank<T> {
             self.rotate_keysets().await,
             self.log_keysets().await,
             self.follow().await.map(drop).map_err(JobError::from),
+            self.outlive_dead_logs()
+                .await
+                .map(drop)
+                .map_err(JobError::from),
             self.end_outlived_locks().await,
             self.end_keysets().await,
         ];

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use bauta_proto::{
@@ -10,7 +10,7 @@ use bauta_proto::{
         policy::{KnownLog, Policy},
         reader::{FetchedCheckpoint, LogReader},
     },
-    time::Timestamp,
+    time::{Seconds, Timestamp},
     transport::Transport,
 };
 use bauta_store::bank::LogPosition;
@@ -57,6 +57,8 @@ impl Heads {
 pub(super) struct Logs<T> {
     logs: Vec<FollowedLog<T>>,
     heads: RwLock<Heads>,
+    /// When the witnesses were asked last about each log, by its origin.
+    asked: Mutex<HashMap<String, Timestamp>>,
     /// Held from looking at a lock until what follows is written, so that no two logs are read past each other.
     pub(super) deciding: tokio::sync::Mutex<()>,
 }
@@ -71,6 +73,7 @@ impl<T: Transport> Logs<T> {
         Self {
             logs: policy.logs().iter().filter_map(followed).collect(),
             heads: RwLock::default(),
+            asked: Mutex::default(),
             deciding: tokio::sync::Mutex::default(),
         }
     }
@@ -110,6 +113,18 @@ impl<T: Transport> Logs<T> {
     pub(super) fn set_head(&self, checkpoint: Arc<FetchedCheckpoint>) {
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
         heads.set(checkpoint);
+    }
+
+    /// Whether the witnesses may be asked about a log now: not asked within the span before. If so, they count as asked.
+    pub(super) fn may_ask(&self, origin: &str, now: Timestamp, span: Seconds) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_just_asked = asked
+            .get(origin)
+            .is_some_and(|last| *last <= now && now < last.plus(span));
+        if !was_just_asked {
+            asked.insert(origin.to_owned(), now);
+        }
+        !was_just_asked
     }
 
     /// How many of the logs that take leaves of this expiry have been read to an end at some time.

@@ -5,6 +5,7 @@
 mod check;
 mod checkpoints;
 mod config;
+mod dead;
 mod decide;
 mod endpoints;
 mod follow;

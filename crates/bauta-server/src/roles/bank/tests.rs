@@ -5,6 +5,7 @@ mod coins;
 mod keysets;
 mod locks;
 mod log;
+mod several;
 
 use std::sync::{
     Arc,
@@ -35,7 +36,7 @@ use bauta_proto::{
 };
 use tower::ServiceExt;
 
-use self::log::FakeLog;
+use self::log::{FakeLog, FakeNet};
 use super::*;
 use crate::config::PolicySource;
 
@@ -92,7 +93,9 @@ impl Transport for Direct {
 }
 
 struct TestBank {
-    bank: Arc<Bank<FakeLog>>,
+    bank: Arc<Bank<FakeNet>>,
+    net: Arc<FakeNet>,
+    /// The first on the net.
     log: Arc<FakeLog>,
     clock: Arc<FakeClock>,
     config: BankConfig,
@@ -152,7 +155,11 @@ impl TestBank {
 
     /// The same with other settings.
     async fn with(change: impl FnOnce(&mut BankConfig)) -> Self {
-        let test = Self::unlogged_with(change);
+        Self::unlogged_with(change).funded().await
+    }
+
+    async fn funded(self) -> Self {
+        let test = self;
         test.log.publish(START);
         test.round()
             .await
@@ -177,28 +184,41 @@ impl TestBank {
     }
 
     fn unlogged_with(change: impl FnOnce(&mut BankConfig)) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let log = Arc::new(FakeLog::default());
+        let net = FakeNet {
+            logs: vec![Arc::new(FakeLog::default())],
+            routers: Vec::new(),
+        };
         let clock = Arc::new(FakeClock(AtomicU64::new(START)));
-        let mut config = config(&folder, &log);
+        Self::unlogged_on(net, clock, change)
+    }
+
+    fn unlogged_on(
+        net: FakeNet,
+        clock: Arc<FakeClock>,
+        change: impl FnOnce(&mut BankConfig),
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut config = config(&folder, &net.logs[0]);
         change(&mut config);
-        Self::open(folder, log, clock, config)
+        Self::open(folder, Arc::new(net), clock, config)
     }
 
     fn open(
         folder: tempfile::TempDir,
-        log: Arc<FakeLog>,
+        net: Arc<FakeNet>,
         clock: Arc<FakeClock>,
         config: BankConfig,
     ) -> Self {
         let world = World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            transport: Arc::clone(&log),
+            transport: Arc::clone(&net),
         };
+        let log = Arc::clone(&net.logs[0]);
         let bank = Bank::open(&config, seed(&folder), world).expect("opens");
         let way = Direct(bank.router());
         Self {
             bank,
+            net,
             log,
             clock,
             config,
@@ -209,7 +229,7 @@ impl TestBank {
 
     /// The same bank after a restart.
     fn reopened(self) -> Self {
-        Self::open(self.folder, self.log, self.clock, self.config)
+        Self::open(self.folder, self.net, self.clock, self.config)
     }
 
     async fn round(&self) -> Result<(), JobError> {

@@ -15,11 +15,11 @@ use bauta_proto::{
 
 use super::*;
 
-const SPAN: u64 = 600;
-const EXPIRY: u64 = START + SPAN;
-const PREIMAGE: [u8; 32] = [0x55; 32];
+pub(super) const SPAN: u64 = 600;
+pub(super) const EXPIRY: u64 = START + SPAN;
+pub(super) const PREIMAGE: [u8; 32] = [0x55; 32];
 /// Later than expiry and clock tolerance.
-const LATE: u64 = EXPIRY + 31;
+pub(super) const LATE: u64 = EXPIRY + 31;
 
 fn opening(test: &TestBank) -> PayeeOpening {
     PayeeOpening {
@@ -29,13 +29,18 @@ fn opening(test: &TestBank) -> PayeeOpening {
     }
 }
 
-fn request(test: &TestBank, price: u64, payer: Payer, change: Vec<Output>) -> LockRequest {
+pub(super) fn request(
+    test: &TestBank,
+    price: u64,
+    payer: Payer,
+    change: Vec<Output>,
+) -> LockRequest {
     LockRequest {
         bank: test.id(),
         hash_lock: HashLock(hash::sha256(&[&PREIMAGE])),
         amount: cents(price),
         payee: opening(test).commitment(),
-        log_policy: test.log.policy().policy_id(),
+        log_policy: test.bank.policy.policy_id(),
         expiry: Timestamp(EXPIRY),
         mode: LockMode::Fast,
         dispute_window: Seconds(3_600),
@@ -72,7 +77,7 @@ async fn held(test: &TestBank) -> (LockReply, TestCoin) {
     (reply, coin)
 }
 
-async fn state(test: &TestBank, lock_tag: LockTag) -> LockState {
+pub(super) async fn state(test: &TestBank, lock_tag: LockTag) -> LockState {
     let question = LockStatusRequest {
         bank: test.id(),
         lock_tags: vec![lock_tag],
@@ -82,11 +87,15 @@ async fn state(test: &TestBank, lock_tag: LockTag) -> LockState {
     status.locks[0].state.clone()
 }
 
-async fn claim(test: &TestBank, lock_tag: LockTag, proof: Option<LeafProof>) -> ClaimOutcome {
+pub(super) async fn claim(
+    test: &TestBank,
+    lock_tag: LockTag,
+    proofs: impl IntoIterator<Item = LeafProof>,
+) -> ClaimOutcome {
     let claim = Claim {
         lock_tag,
         payee: opening(test),
-        proofs: proof.into_iter().collect(),
+        proofs: proofs.into_iter().collect(),
     };
     let request = ClaimRequest {
         bank: test.id(),
@@ -98,7 +107,7 @@ async fn claim(test: &TestBank, lock_tag: LockTag, proof: Option<LeafProof>) -> 
         .outcomes[0]
 }
 
-const CAPTURED: LockState = LockState::Captured { preimage: PREIMAGE };
+pub(super) const CAPTURED: LockState = LockState::Captured { preimage: PREIMAGE };
 
 #[tokio::test]
 async fn a_lock_says_what_was_asked_gives_change_and_repeats_bit_for_bit() {
@@ -547,7 +556,7 @@ async fn v4_another_log_policy_is_taken_only_when_no_lock_of_the_old_one_is_unde
     let open = || {
         let world = World {
             clock: Arc::clone(&test.clock) as Arc<dyn Clock>,
-            transport: Arc::clone(&test.log),
+            transport: Arc::clone(&test.net),
         };
         Bank::open(&moved, seed(&test.folder), world)
     };

@@ -1,6 +1,12 @@
-//! A log in memory: takes records, and publishes checkpoints with the cosigning times that a test wants.
+//! Logs in memory that take records and publish checkpoints with the cosigning times that a test wants, and the net on which
+//! they and witnesses are.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::Router;
 
 use bauta_crypto::{
     merkle::{self, Frontier},
@@ -14,14 +20,26 @@ use bauta_proto::{
     transport::{Endpoint, Request, Response, Transport, TransportError, archive},
 };
 
-use super::{Whole, answer, key};
+use super::{Direct, Whole, answer, key};
 
-const ORIGIN: &str = "log.test/bauta";
-const URL: &str = "http://log.test";
-
+/// Everything that a bank reaches, by the beginnings of the addresses.
 #[derive(Default)]
+pub(super) struct FakeNet {
+    pub(super) logs: Vec<Arc<FakeLog>>,
+    pub(super) routers: Vec<(String, Router)>,
+}
+
 pub(super) struct FakeLog {
+    number: u8,
+    /// Under whose names checkpoints are cosigned.
+    pub(super) cosigners: Vec<CosignerSigner>,
     state: Mutex<State>,
+}
+
+impl Default for FakeLog {
+    fn default() -> Self {
+        Self::numbered(1)
+    }
 }
 
 #[derive(Default)]
@@ -31,17 +49,40 @@ struct State {
     is_down: bool,
 }
 
-fn signer() -> LogSigner {
-    LogSigner::new(ORIGIN, &key(101)).expect("a name")
-}
-
 fn cosigner() -> CosignerSigner {
     CosignerSigner::new("log.test/bauta/cosigner", &key(102)).expect("a name")
 }
 
 impl FakeLog {
+    /// One of several logs, all of which have one cosigner.
+    pub(super) fn numbered(number: u8) -> Self {
+        Self {
+            number,
+            cosigners: vec![cosigner()],
+            state: Mutex::default(),
+        }
+    }
+
+    fn origin(&self) -> String {
+        format!("log{}.test/bauta", self.number)
+    }
+
+    fn url(&self) -> String {
+        format!("http://log{}.test", self.number)
+    }
+
+    fn signer(&self) -> LogSigner {
+        LogSigner::new(&self.origin(), &key(110 + self.number)).expect("a name")
+    }
+
+    /// The line of a policy.
+    pub(super) fn line(&self) -> String {
+        format!("log {} {}\n", self.signer().vkey(), self.url())
+    }
+
     pub(super) fn policy(&self) -> Policy {
-        Policy::of_one_log(signer().vkey(), URL, cosigner().vkey()).expect("an address")
+        let (signer, url) = (self.signer(), self.url());
+        Policy::of_one_log(signer.vkey(), &url, cosigner().vkey()).expect("an address")
     }
 
     pub(super) fn set_down(&self, is_down: bool) {
@@ -71,12 +112,14 @@ impl FakeLog {
         let mut frontier = Frontier::new();
         hashes.iter().for_each(|hash| frontier.append(*hash));
         let checkpoint = Checkpoint {
-            origin: ORIGIN.to_owned(),
+            origin: self.origin(),
             size: size as u64,
             root: frontier.root(),
         };
-        let note = note::sign_checkpoint(&checkpoint, &signer()).expect("signs");
-        let note = note::cosign(&note, &cosigner(), time_s).expect("cosigns");
+        let mut note = note::sign_checkpoint(&checkpoint, &self.signer()).expect("signs");
+        for cosigner in &self.cosigners {
+            note = note::cosign(&note, cosigner, time_s).expect("cosigns");
+        }
         if size > 0 {
             let width = Some(size as u16);
             let bundle = merkle::encode_bundle(&entries).expect("short entries");
@@ -103,25 +146,22 @@ impl FakeLog {
             .verified(&record.body.bank.key())
             .expect("signed by the bank");
         let promise = Promise {
-            log: Promise::log_name(ORIGIN),
+            log: Promise::log_name(&self.origin()),
             leaf_hash: leaf.hash(),
             index: self.append(leaf),
             promised_at: Timestamp(0),
         };
-        promise.signed(&key(101)).to_bytes()
+        promise.signed(&key(110 + self.number)).to_bytes()
     }
 }
 
-impl Transport for FakeLog {
-    type Body = Whole;
-
-    async fn send(&self, request: Request) -> Result<Response<Whole>, TransportError> {
-        let path = request.url.strip_prefix(URL).expect("the log's address");
+impl FakeLog {
+    fn answer(&self, path: &str, body: &[u8]) -> Result<Response<Whole>, TransportError> {
         if self.state.lock().expect("no panic").is_down {
             return Err(TransportError::Connect);
         }
         if path == archive::SubmitRecord::PATH {
-            return Ok(answer(200, self.record(&request.body)));
+            return Ok(answer(200, self.record(body)));
         }
         let state = self.state.lock().expect("no panic");
         Ok(match state.files.get(path.trim_start_matches('/')) {
@@ -132,5 +172,24 @@ impl Transport for FakeLog {
                 answer(404, problem.to_json().into_bytes())
             }
         })
+    }
+}
+
+impl Transport for FakeNet {
+    type Body = Whole;
+
+    async fn send(&self, mut request: Request) -> Result<Response<Whole>, TransportError> {
+        for log in &self.logs {
+            if let Some(path) = request.url.strip_prefix(&log.url()) {
+                return log.answer(path, &request.body);
+            }
+        }
+        let found = self
+            .routers
+            .iter()
+            .find(|(url, _)| request.url.starts_with(url));
+        let (url, router) = found.ok_or(TransportError::Connect)?;
+        request.url = request.url[url.len()..].to_owned();
+        Direct(router.clone()).send(request).await
     }
 }
