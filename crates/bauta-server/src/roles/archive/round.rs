@@ -9,7 +9,8 @@
 //!
 //! A store that is put back to an old copy knows less than its witnesses. So a log that has witnesses begins with the
 //! checkpoint that its store signed last, and neither promises nor signs anything new before a quorum has confirmed it. A
-//! witness that has seen more than that stops the log, until its operator brings the newest store.
+//! witness that has seen more than that stops the log, until its operator brings the newest store. Once a quorum has
+//! confirmed it, a single witness that says so is only one that does not cosign.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -104,6 +105,7 @@ impl Publication {
             };
             let signed = self.on_disk(last).await?;
             self.cosigned(&signed).await?;
+            self.witnesses.confirmed();
             self.is_confirmed.store(true, Ordering::Release);
         }
         self.check_complaint()?;

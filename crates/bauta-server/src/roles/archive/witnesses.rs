@@ -4,7 +4,10 @@
 //! another tree, proves that the store is not the newest: a [`Complaint`], after which the log says and signs nothing new.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -58,6 +61,8 @@ struct Asking {
     reader: Arc<Mutex<ArchiveReader>>,
     /// The first that was heard. It stays until the archive is started again.
     complaint: Mutex<Option<Complaint>>,
+    /// Whether a quorum has confirmed that the store is the newest.
+    is_confirmed: AtomicBool,
 }
 
 /// One witness, and how it was last.
@@ -189,6 +194,7 @@ impl Witnesses {
                 folder,
                 reader,
                 complaint: Mutex::new(None),
+                is_confirmed: AtomicBool::new(false),
             }),
             patience,
         }
@@ -203,6 +209,12 @@ impl Witnesses {
     pub(super) fn complaint(&self) -> Option<Complaint> {
         let complaint = self.asking.complaint.lock();
         complaint.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A quorum has confirmed the store: from now on a witness that complains is one that does not cosign. Were it right, no
+    /// quorum would be.
+    pub(super) fn confirmed(&self) {
+        self.asking.is_confirmed.store(true, Ordering::Release);
     }
 
     /// The names of those who did not cosign when they were last asked.
@@ -364,7 +376,7 @@ impl Asking {
     }
 
     fn complain(&self, peer: &Peer, complaint: Complaint) -> Trouble {
-        if !peer.is_believed {
+        if !peer.is_believed || self.is_confirmed.load(Ordering::Acquire) {
             return Trouble::Complaint;
         }
         let mut first = self

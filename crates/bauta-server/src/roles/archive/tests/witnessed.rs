@@ -257,6 +257,21 @@ async fn a_witness_with_another_history_stops_the_log_unless_it_is_disbelieved()
 }
 
 #[tokio::test]
+async fn a_lying_witness_does_not_stop_a_log_that_a_quorum_has_confirmed() {
+    let test = Witnessed::new().await;
+    let archive = test.world.open();
+    archive.publish_once().await.expect("confirmed");
+    for lie in [Deed::Has(9_000), Deed::Status(422)] {
+        test.does(1, lie);
+        let head = test.world.store_head();
+        fill(&archive, &test.world, head..head + 1).await;
+        archive.publish_once().await.expect("published by the rest");
+        archive.ready().expect("ready");
+        assert_eq!(test.shown(), (head + 1, vec![2, 3]));
+    }
+}
+
+#[tokio::test]
 async fn a_crash_at_any_step_between_signing_and_showing_neither_forks_nor_loses_nor_stops_the_log()
 {
     for crash_after in 0..=3 {
