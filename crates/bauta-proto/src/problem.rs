@@ -91,6 +91,8 @@ problems! {
     CommitExpired = 3003, 409, Nobody, "the lock has expired; the log admits no commit", "The money returns to the payer.";
     CommitTooFar = 3004, 400, Caller, "the lock's expiry is too far ahead", "Check the bank's clock and this log's.";
     LogHalted = 3005, 503, Role, "the log takes no entries until its witnesses have confirmed its store", "Repeat the same request in a few seconds, or bring the preimage to the bank; the log's operator finds the reason in its log.";
+    OtherShard = 3006, 400, Caller, "leaves of this expiry belong into another shard of the log", "Send it to the log that the policy lists for this expiry.";
+    PolicyNotServed = 3007, 403, Caller, "the log does not serve the lock's log policy", "Send it to a log that the lock's policy lists; check the bank's log policy.";
 
     UnknownGood = 4001, 404, Caller, "the shop has no such good", "Fetch the catalogue again.";
     VersionChanged = 4002, 409, Nobody, "the good has a newer version", "Fetch the catalogue again and order the current version.";

@@ -77,6 +77,7 @@ pub fn store_problem(error: &StoreError) -> Problem {
     Problem::new(match error {
         StoreError::Full => ProblemKind::StorageFull,
         StoreError::Busy => ProblemKind::Overloaded,
+        StoreError::Closed => ProblemKind::CommitExpired,
         _ => ProblemKind::Internal,
     })
 }

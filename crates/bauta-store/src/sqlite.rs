@@ -54,6 +54,9 @@ pub enum StoreError {
     /// Another process has written what this one was about to write.
     #[error("another process writes to the same store; run one only")]
     Overtaken,
+    /// The log in the store has ended and takes nothing any more.
+    #[error("the log has ended and takes nothing any more")]
+    Closed,
     /// A rule that the tables themselves check was about to be broken: a defect of the program.
     #[error("a rule of the books would be broken; nothing was changed")]
     Rule(#[source] rusqlite::Error),

@@ -7,9 +7,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        bank::BankOptions, bench::BenchOptions, completions::CompletionsOptions,
-        config::ConfigOptions, demo::DemoOptions, keygen::KeygenOptions, log::LogOptions,
-        serve::ServeOptions, shop::ShopOptions, wallet::WalletOptions,
+        archive::ArchiveOptions, bank::BankOptions, bench::BenchOptions,
+        completions::CompletionsOptions, config::ConfigOptions, demo::DemoOptions,
+        keygen::KeygenOptions, log::LogOptions, serve::ServeOptions, shop::ShopOptions,
+        wallet::WalletOptions,
     },
     failure::{Failure, Outcome},
 };
@@ -96,6 +97,8 @@ pub enum Command {
     Keygen(KeygenOptions),
     /// Operate a bank: credit, list, freeze, export accounts
     Bank(BankOptions),
+    /// Operate an archive: its policy, and removing what is old
+    Archive(ArchiveOptions),
     /// Operate a shop: goods and orders
     Shop(ShopOptions),
     /// Verify a public log

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => commands::demo::run(options, &report),
         Command::Shop(options) => commands::shop::run(options, &report),
         Command::Bank(options) => commands::bank::run(options, &report),
+        Command::Archive(options) => commands::archive::run(options, &report),
         Command::Log(options) => commands::log::run(options, &report),
         Command::Wallet(options) => commands::wallet::run(*options, &report),
         Command::Completions(options) => commands::completions::run(&options, &report),

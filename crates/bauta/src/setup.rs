@@ -6,11 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bauta_io::SystemRng;
+use bauta_io::{SystemClock, SystemRng};
+use bauta_proto::{
+    log::policy::Shard,
+    time::{Clock, Seconds},
+};
 use bauta_server::{
     config::{RoleName, template},
     keys::RoleSeed,
-    roles::{archive::log_policy, bank::bank_id, witness::witness_vkey},
+    roles::{
+        archive::{log_lines, own_policy},
+        bank::bank_id,
+        witness::witness_vkey,
+    },
 };
 
 use crate::failure::{Failure, Outcome};
@@ -19,6 +27,9 @@ use crate::failure::{Failure, Outcome};
 const ORIGIN: &str = "localhost/bauta";
 /// The file with the log's policy.
 const POLICY_FILE: &str = "log-policy";
+
+/// For how long the policy of a new archive lists shards: five years.
+const POLICY_DAYS: u32 = 5 * 366;
 
 /// The roles that a purchase needs.
 pub const TRADE: [RoleName; 3] = [RoleName::Bank, RoleName::Archive, RoleName::Merchant];
@@ -34,12 +45,34 @@ pub struct Plan {
     pub apart: bool,
     /// Where the roles listen.
     pub host: IpAddr,
+    /// How the log is divided and multiplied.
+    pub logs: Logs,
     /// How many witnesses cosign the log, each with a configuration for a process of its own.
     pub witnesses: usize,
-    /// On which ports, in the order of [`RoleName::ALL`], and then those witnesses'.
+    /// On which ports, in the order of [`RoleName::ALL`], then those witnesses', then the further archives'.
     pub ports: Vec<u16>,
     /// Further keys to set: role, key, value as TOML.
     pub settings: Vec<(RoleName, &'static str, String)>,
+}
+
+/// The logs of a policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Logs {
+    /// Length of a shard in days; 0 for one log an archive.
+    pub shard_days: u32,
+    /// Archives beside the first, each with a configuration for a process of its own.
+    pub further: usize,
+    /// Of how many archives the word is needed.
+    pub needed: usize,
+}
+
+impl Logs {
+    /// One log for everything.
+    pub const ONE: Self = Self {
+        shard_days: 0,
+        further: 0,
+        needed: 1,
+    };
 }
 
 /// What was written.
@@ -63,6 +96,11 @@ impl Plan {
     /// The address of a witness that has a process of its own, counted from 1.
     pub fn witness_url(&self, number: usize) -> String {
         self.url_at(RoleName::ALL.len() + number - 1)
+    }
+
+    /// The address of an archive beside the first, counted from 2.
+    fn archive_url(&self, number: usize) -> String {
+        self.url_at(RoleName::ALL.len() + self.witnesses + number - 2)
     }
 
     fn url_at(&self, place: usize) -> String {
@@ -93,15 +131,17 @@ impl Plan {
         match seed(RoleName::Archive) {
             Some(archive) => {
                 let url = self.url(RoleName::Archive);
-                let policy = log_policy(archive, ORIGIN, &url)
+                let policy = own_policy(archive, (ORIGIN, &url), &self.shards())
                     .map_err(|error| Failure::from_error(&error))?;
-                let witnessed = self.witnessed_policy(policy.text())?;
-                if witnessed.is_some() {
+                let witnessed = self.witnessed_policy(&self.log_lines(archive)?)?;
+                if witnessed.is_some() || self.logs.shard_days > 0 {
                     let file = format!("{POLICY_FILE:?}");
                     settings.push((RoleName::Archive, "log_policy", file));
                 }
                 let text = witnessed.as_deref().unwrap_or(policy.text());
                 write_new(&self.folder.join(POLICY_FILE), text)?;
+                let days = self.logs.shard_days.to_string();
+                settings.push((RoleName::Archive, "shard_days", days));
                 settings.push((RoleName::Archive, "origin", format!("{ORIGIN:?}")));
                 settings.push((RoleName::Archive, "url", format!("{url:?}")));
             }
@@ -130,8 +170,13 @@ impl Plan {
         let mut keys: Vec<_> = self.roles.iter().map(|role| self.key_file(*role)).collect();
         for number in 1..=self.witnesses {
             let name = format!("witness-{number}");
-            self.witness_seed(&name)?;
+            self.kept_seed(&name)?;
             configurations.push(self.write_witness(&name, &self.witness_url(number))?);
+            keys.push(self.folder.join(format!("{name}.key")));
+        }
+        for number in self.further_archives() {
+            let name = archive_name(number);
+            configurations.push(self.write_archive(number, &settings)?);
             keys.push(self.folder.join(format!("{name}.key")));
         }
         Ok(Written {
@@ -141,16 +186,88 @@ impl Plan {
         })
     }
 
-    /// The policy of the log with these witnesses, if there are any: of 3f + 1 witnesses f may fail or lie.
-    fn witnessed_policy(&self, of_the_log: &str) -> Outcome<Option<String>> {
+    fn further_archives(&self) -> std::ops::Range<usize> {
+        2..self.logs.further + 2
+    }
+
+    /// The shards of the years to come; none for one log.
+    fn shards(&self) -> Vec<Shard> {
+        let days = self.logs.shard_days;
+        if days == 0 {
+            return Vec::new();
+        }
+        let now = SystemClock.now();
+        let until = now.plus(Seconds::days(POLICY_DAYS));
+        let first = Shard::containing(now, days);
+        let shards = std::iter::successors(Some(first), |shard| Some(shard.next()));
+        shards.take_while(|shard| shard.from <= until).collect()
+    }
+
+    /// The lines of all logs, and of how many the word is needed.
+    fn log_lines(&self, first: &RoleSeed) -> Outcome<String> {
+        let lines = |seed: &RoleSeed, origin: &str, url: &str| {
+            let lines = log_lines(seed, (origin, url), &self.shards());
+            lines.map_err(|error| Failure::from_error(&error))
+        };
+        let mut text = match self.logs.needed {
+            1 => String::new(),
+            needed => format!("#bauta logs {needed}\n"),
+        };
+        text += &lines(first, ORIGIN, &self.url(RoleName::Archive))?;
+        for number in self.further_archives() {
+            let seed = self.kept_seed(&archive_name(number))?;
+            text += &lines(&seed, &origin_of(number), &self.archive_url(number))?;
+        }
+        Ok(text)
+    }
+
+    fn write_archive(
+        &self,
+        number: usize,
+        settings: &[(RoleName, &'static str, String)],
+    ) -> Outcome<PathBuf> {
+        let (name, url) = (archive_name(number), self.archive_url(number));
+        let mut text = template(&[RoleName::Archive]);
+        let of_archives = settings
+            .iter()
+            .filter(|(role, ..)| *role == RoleName::Archive);
+        for (_, key, value) in of_archives {
+            set(&mut text, "[archive]", key, value);
+        }
+        for (key, value) in [
+            ("data", name.clone()),
+            ("key_file", format!("{name}.key")),
+            ("origin", origin_of(number)),
+            ("url", url.clone()),
+        ] {
+            set(&mut text, "[archive]", key, &format!("{value:?}"));
+        }
+        let listen = format!("{:?}", url.replace("http://", ""));
+        set(&mut text, "[archive.http]", "listen", &listen);
+        let path = self.folder.join(format!("{name}.toml"));
+        write_new(&path, &text)?;
+        Ok(path)
+    }
+
+    /// The policy of these logs with these witnesses, if there are any: of 3f + 1 witnesses f may fail or lie.
+    fn witnessed_policy(&self, logs: &str) -> Outcome<Option<String>> {
         let witnesses = self.witnesses();
+        if witnesses.is_empty() && self.logs.further > 0 {
+            let failure = Failure::local("several archives have no common witness");
+            return Err(
+                failure.remedy("Have all of them cosigned by the same: --witnesses NUMBER.")
+            );
+        }
+        if self.logs.needed > self.logs.further + 1 {
+            let failure = Failure::local("more archives are needed than there are");
+            return Err(failure.remedy("Choose --logs-needed at most as large as --archives."));
+        }
         if witnesses.is_empty() {
             return Ok(None);
         }
-        let log = of_the_log.lines().next().unwrap_or_default();
-        let mut text = format!("{log}\n");
+        let mut text = logs.to_owned();
         for (name, url) in &witnesses {
-            let vkey = witness_vkey(&self.witness_seed(name)?, &format!("localhost/{name}"));
+            let vkey = witness_vkey(&self.kept_seed(name)?, &format!("localhost/{name}"));
             let vkey = vkey.map_err(|error| Failure::from_error(&error))?;
             text += &format!("witness {name} {vkey} {url}\n");
         }
@@ -182,7 +299,7 @@ impl Plan {
         Ok(path)
     }
 
-    fn witness_seed(&self, name: &str) -> Outcome<RoleSeed> {
+    fn kept_seed(&self, name: &str) -> Outcome<RoleSeed> {
         kept_or_new(&self.folder.join(format!("{name}.key")))
     }
 
@@ -228,6 +345,15 @@ impl Plan {
     fn key_file(&self, role: RoleName) -> PathBuf {
         self.folder.join(format!("{}.key", role.as_str()))
     }
+}
+
+/// What an archive beside the first is called.
+fn archive_name(number: usize) -> String {
+    format!("archive-{number}")
+}
+
+fn origin_of(number: usize) -> String {
+    format!("{ORIGIN}-{number}")
 }
 
 /// The seed in this file; drawn and written first if there is none.
@@ -294,8 +420,9 @@ mod tests {
             roles: TRADE.to_vec(),
             apart,
             host: IpAddr::from([127, 0, 0, 1]),
+            logs: Logs::ONE,
             witnesses: 0,
-            ports: (4_001..4_012).collect(),
+            ports: (4_001..4_020).collect(),
             settings: Vec::new(),
         }
     }
@@ -311,6 +438,61 @@ mod tests {
         let seed = RoleSeed::load(&bank.key_file).expect("a key");
         assert_eq!(archive.banks, [bank_id(&seed)]);
         bank.log_policy.load().expect("the log's policy");
+    }
+
+    #[test]
+    fn several_archives_stand_in_one_policy_with_all_their_shards() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let several = Plan {
+            witnesses: 4,
+            logs: Logs {
+                shard_days: 91,
+                further: 2,
+                needed: 2,
+            },
+            ..plan(folder.path(), false)
+        };
+        let written = several.write().expect("writes");
+        assert_eq!(written.configurations.len(), 7);
+        let archives = [0, 5, 6].map(|number: usize| {
+            let config = Config::load(&written.configurations[number]).expect("loads");
+            config.archive.expect("an archive")
+        });
+        let policy = archives[0].log_policy.as_ref().expect("set").load();
+        let policy = policy.expect("a policy");
+        assert_eq!(policy.log_threshold(), 2);
+        let soon = SystemClock.now().plus(Seconds::days(1));
+        policy.check_use(soon).expect("can be used");
+        let known: Vec<_> = policy.logs_for(soon).collect();
+        assert_eq!(known.len(), 3);
+        for (archive, known) in archives.iter().zip(&known) {
+            assert_eq!((archive.shard_days, archive.banks.len()), (91, 1));
+            let seed = RoleSeed::load(&archive.key_file).expect("a key");
+            let shard = [known.shard.expect("a shard")];
+            let place = (
+                archive.origin.as_str(),
+                archive.url.as_deref().expect("set"),
+            );
+            let line = log_lines(&seed, place, &shard).expect("a line");
+            assert!(policy.text().contains(&line));
+            let address = archive.http.listen.to_string();
+            assert!(known.url.as_ref().expect("set").contains(&address));
+        }
+        let later = soon.plus(Seconds::days(4 * 366));
+        policy.check_use(later).expect("lists the years to come");
+    }
+
+    #[test]
+    fn several_archives_without_a_common_witness_are_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let several = Plan {
+            logs: Logs {
+                further: 1,
+                ..Logs::ONE
+            },
+            ..plan(folder.path(), false)
+        };
+        several.write().expect_err("nobody vouches for both");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::{
     Router,
     body::{Body, HttpBody, to_bytes},
-    extract::{Request, State},
+    extract::{Path, Request, State},
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::post,
@@ -70,6 +70,30 @@ where
                         -> Result<Response, Refusal> {
                 let message = read::<E::Request>(request).await?;
                 Ok(message_response(&handler(role, message).await?))
+            },
+        ),
+    )
+}
+
+/// Adds one operation of the protocol to a role's router for each part of the role that has a path of its own: the handler
+/// also gets the part's name, which stands before the operation's path.
+pub fn operation_of_part<E, S, H, F>(router: Router<Arc<S>>, handler: H) -> Router<Arc<S>>
+where
+    E: Endpoint + 'static,
+    E::Request: Send,
+    S: Send + Sync + 'static,
+    H: Fn(Arc<S>, String, E::Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<E::Reply, Problem>> + Send,
+{
+    router.route(
+        &format!("/{{part}}{}", E::PATH),
+        post(
+            async move |State(role): State<Arc<S>>,
+                        Path(part): Path<String>,
+                        request: Request|
+                        -> Result<Response, Refusal> {
+                let message = read::<E::Request>(request).await?;
+                Ok(message_response(&handler(role, part, message).await?))
             },
         ),
     )

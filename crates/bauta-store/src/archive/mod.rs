@@ -18,7 +18,10 @@ use crate::sqlite::{Database, Schema, StoreError};
 /// The tables. Single rows have `only = 1`.
 const SCHEMA: Schema = Schema {
     application_id: 0x6261_7541,
-    migrations: &[include_str!("schema.sql")],
+    migrations: &[
+        include_str!("schema.sql"),
+        "ALTER TABLE head ADD COLUMN is_closed INTEGER NOT NULL DEFAULT 0",
+    ],
 };
 
 /// A leaf that may be written.
@@ -94,7 +97,8 @@ impl ArchiveStore {
     /// place. One result for each leaf, in order.
     ///
     /// # Errors
-    /// [`StoreError::Overtaken`] when another process has appended since; any error means that nothing was written.
+    /// [`StoreError::Overtaken`] when another process has appended since, [`StoreError::Closed`] after
+    /// [`close`](Self::close); any error means that nothing was written.
     pub fn append(&mut self, leaves: &[NewLeaf]) -> Result<Vec<Appended>, StoreError> {
         let seen = match self.frontier.take() {
             Some(frontier) => frontier,
@@ -112,6 +116,17 @@ impl ArchiveStore {
         })?;
         self.frontier = Some(frontier);
         Ok(appended)
+    }
+
+    /// Takes no leaf any more, for ever, whichever process appends. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn close(&mut self) -> Result<(), StoreError> {
+        self.database.transaction(|transaction| {
+            transaction.execute("UPDATE head SET is_closed = 1", [])?;
+            Ok(())
+        })
     }
 
     /// Replaces the signed checkpoint `old` by `new`, whose tree and time are not behind it.
@@ -171,7 +186,9 @@ fn follows(new: &SignedCheckpoint, old: &SignedCheckpoint) -> bool {
 }
 
 fn check_head(transaction: &Transaction<'_>, seen: &Frontier) -> Result<(), StoreError> {
-    if reader::head(transaction)? == *seen {
+    if reader::is_closed(transaction)? {
+        Err(StoreError::Closed)
+    } else if reader::head(transaction)? == *seen {
         Ok(())
     } else {
         Err(StoreError::Overtaken)

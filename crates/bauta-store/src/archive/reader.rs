@@ -107,6 +107,14 @@ pub(super) fn head(connection: &Connection) -> Result<Frontier, StoreError> {
         .ok_or(StoreError::Damaged("head of the log"))
 }
 
+/// Whether the log takes no leaf any more.
+pub(super) fn is_closed(connection: &Connection) -> Result<bool, StoreError> {
+    let sql = "SELECT is_closed FROM head";
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_one([], |row| row.get(0))?)
+}
+
 pub(super) fn checkpoint(connection: &Connection) -> Result<Option<SignedCheckpoint>, StoreError> {
     let read = |row: &Row<'_>| {
         Ok(SignedCheckpoint {

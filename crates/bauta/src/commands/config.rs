@@ -11,7 +11,7 @@ use clap::{
 use crate::{
     failure::{Failure, Outcome},
     report::{FAINT, Report},
-    setup::Plan,
+    setup::{Logs, Plan},
 };
 
 /// What to do.
@@ -49,6 +49,15 @@ pub struct ConfigInit {
     /// Have the log cosigned by this many witnesses, each with a file of its own; whoever is to be independent runs one
     #[arg(long, default_value_t = 0, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=32))]
     pub witnesses: u16,
+    /// Divide the log into shards of this many days by the locks' expiry, so that old ones can be removed; 0 for one log
+    #[arg(long, default_value_t = 0, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3_660))]
+    pub shard_days: u32,
+    /// How many archives the policy lists; those beside the first have a file of their own and need common witnesses
+    #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=8))]
+    pub archives: u16,
+    /// Of how many of these archives the word is needed
+    #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=8))]
+    pub logs_needed: u16,
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     pub host: IpAddr,
@@ -122,8 +131,13 @@ fn init(options: ConfigInit, report: &Report) -> Outcome {
         roles,
         apart: options.apart,
         host: options.host,
+        logs: Logs {
+            shard_days: options.shard_days,
+            further: usize::from(options.archives - 1),
+            needed: usize::from(options.logs_needed),
+        },
         witnesses: usize::from(options.witnesses),
-        ports: (port..port.saturating_add(4 + options.witnesses)).collect(),
+        ports: (port..port.saturating_add(3 + options.witnesses + options.archives)).collect(),
         settings: Vec::new(),
     };
     let written = plan.write()?;

@@ -14,6 +14,7 @@ mod clocks;
 mod crashes;
 mod demo;
 mod disk;
+mod passive;
 mod privacy;
 mod readme;
 mod replay;

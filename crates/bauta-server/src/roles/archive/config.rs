@@ -1,8 +1,11 @@
 //! The archive's part of the configuration file.
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf, str::FromStr};
 
-use bauta_proto::{ids::BankId, limits::LOCK_SPAN_MAX};
+use bauta_proto::{
+    ids::{BankId, PolicyId},
+    limits::LOCK_SPAN_MAX,
+};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::config::{HttpConfig, PolicySource};
@@ -37,8 +40,23 @@ pub struct ArchiveConfig {
     #[serde(default = "witness_grace_ms")]
     pub witness_grace_ms: u64,
     /// Banks whose locks and records the log takes, in hexadecimal.
-    #[serde(deserialize_with = "banks")]
+    #[serde(deserialize_with = "ids")]
     pub banks: Vec<BankId>,
+    /// Log policies whose locks the log takes, in hexadecimal. Empty: any that a listed bank puts into its locks. A leaf counts
+    /// only if the lock's policy lists this log; keep a policy here until the last lock under it is decided.
+    #[serde(default, deserialize_with = "ids")]
+    pub policies: Vec<PolicyId>,
+    /// Length of a shard in days. 0: one log for everything, for ever. Otherwise the archive runs a log for each span of so many
+    /// days: a lock's leaves go to the log that contains its expiry, and a log ends when its span is over. A data folder is the
+    /// one or the other for ever.
+    #[serde(default)]
+    pub shard_days: u32,
+    /// Shards that are there before their span begins; without this, as many as reach 400 days ahead. They must reach farther
+    /// than any lock and than the keysets that banks record.
+    pub shards_ahead: Option<u32>,
+    /// Days for which entries and files of a shard are kept after it is frozen. Then they are removed, and its last checkpoint
+    /// stays. Without this nothing is ever removed.
+    pub retention_days: Option<u32>,
     /// Time between two checkpoints, in milliseconds.
     #[serde(default = "checkpoint_interval_ms")]
     pub checkpoint_interval_ms: u64,
@@ -49,6 +67,9 @@ pub struct ArchiveConfig {
     #[serde(default = "batch_max")]
     pub batch_max: usize,
 }
+
+/// How far shards reach ahead by default: a keyset matters for 217 days by default, a lock for 90 at most.
+const AHEAD_DAYS: u32 = 400;
 
 const fn checkpoint_interval_ms() -> u64 {
     1_000
@@ -70,10 +91,20 @@ const fn batch_max() -> usize {
     1_024
 }
 
-fn banks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BankId>, D::Error> {
+fn ids<'de, D: Deserializer<'de>, I: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Vec<I>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
-    let banks = texts.iter().map(|text| text.parse());
-    banks
-        .collect::<Result<_, _>>()
-        .map_err(|error| D::Error::custom(format!("banks: {error}")))
+    let ids = texts.iter().map(|text| text.parse());
+    ids.collect::<Result<_, _>>()
+        .map_err(|error| D::Error::custom(format!("not a list of ids: {error}")))
+}
+
+impl ArchiveConfig {
+    /// How many shards are there before their span begins.
+    #[must_use]
+    pub fn shards_ahead(&self) -> u32 {
+        let default = || AHEAD_DAYS.div_ceil(self.shard_days.max(1));
+        self.shards_ahead.unwrap_or_else(default)
+    }
 }

@@ -21,18 +21,18 @@ pub(super) struct PublicFolder {
 pub(super) type NamedFile = (String, Vec<u8>);
 
 impl PublicFolder {
-    /// Opens or makes the folders under a role's data folder, and drops what a crash left half written.
-    pub(super) fn open(data: &Path) -> io::Result<Self> {
-        let folder = Self {
-            root: data.join("public"),
-            temporary: data.join("unfinished"),
-        };
-        if folder.temporary.exists() {
-            fs::remove_dir_all(&folder.temporary)?;
+    /// The files in `root`; new ones are written in `temporary` first, which is on the same file system.
+    pub(super) const fn new(root: PathBuf, temporary: PathBuf) -> Self {
+        Self { root, temporary }
+    }
+
+    /// Makes the folders and drops what a crash left half written.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        if self.temporary.exists() {
+            fs::remove_dir_all(&self.temporary)?;
         }
-        fs::create_dir_all(&folder.root)?;
-        fs::create_dir_all(&folder.temporary)?;
-        Ok(folder)
+        fs::create_dir_all(&self.root)?;
+        fs::create_dir_all(&self.temporary)
     }
 
     /// Where a file is.
@@ -89,10 +89,7 @@ impl PublicFolder {
 
     fn write_one(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let temporary = self.temporary.join(std::process::id().to_string());
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+        write_beside(&temporary, path, bytes)
     }
 
     /// The folder and those above it, as far as the root: a new folder's name is in the one above.
@@ -114,6 +111,19 @@ impl TileSource for PublicFolder {
         tile.truncate(usize::from(width) * size_of::<merkle::Hash>());
         Some(tile)
     }
+}
+
+/// Writes one file through a temporary one; it and its name are on disk when this returns.
+pub(super) fn write_whole(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_beside(temporary, path, bytes)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+fn write_beside(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
 }
 
 /// A file is absent also when a file stands where its folder would be.

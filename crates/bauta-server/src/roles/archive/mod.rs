@@ -6,33 +6,34 @@
 mod config;
 mod endpoints;
 mod folder;
+mod keys;
+mod log;
+mod prune;
 mod publish;
 mod round;
+mod slot;
+mod slots;
+mod span;
 mod witnesses;
 
 pub use config::ArchiveConfig;
+pub use keys::{address, cosigner_vkey, is_too_long, log_lines, log_policy, own_policy};
+pub use prune::{PrunedShard, prune};
 pub use publish::PublishError;
+pub use slots::shards_until;
 pub use witnesses::Complaint;
 
-use std::{
-    collections::HashSet,
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
-use bauta_crypto::{
-    note::{self, CosignerSigner, LogSigner, NoteError, Vkey},
-    sign::SigningKey,
-};
+use bauta_crypto::note::{self, NoteError, Vkey};
 use bauta_io::threads::blocking;
 use bauta_proto::{
-    codec::{Message, Signed},
-    ids::BankId,
+    codec::Signed,
+    ids::{BankId, PolicyId},
     log::{
         leaf::Leaf,
-        policy::{Policy, PolicyTextError},
+        policy::{Policy, PolicyTextError, Shard},
     },
     problem::{Problem, ProblemKind},
     submission::Promise,
@@ -44,20 +45,23 @@ use bauta_proto::{
 };
 use bauta_store::{
     StoreError,
-    archive::{Appended, ArchiveReader, ArchiveStore, NewLeaf, SignedCheckpoint},
+    archive::{ArchiveReader, SignedCheckpoint},
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
 
 use self::{
     folder::PublicFolder,
-    publish::{CHECKPOINT_FILE, Publisher, locked},
-    round::Publication,
-    witnesses::{Patience, Witnesses},
+    keys::Keys,
+    log::Opener,
+    prune::SHARDS_FOLDER,
+    publish::CHECKPOINT_FILE,
+    slot::{Place, Slot},
+    slots::Slots,
+    witnesses::Patience,
 };
 use crate::{
-    batch::{Writer, store_problem},
     config::PolicySourceError,
-    edge::operation,
+    edge::{operation, operation_of_part},
     keys::RoleSeed,
     work::World,
 };
@@ -69,26 +73,33 @@ const INTERVAL_MS: std::ops::RangeInclusive<u64> = 10..=600_000;
 /// Bounds of the configuration's `batch_max`.
 const BATCH: std::ops::RangeInclusive<usize> = 1..=65_536;
 
+/// Greatest `shard_days`.
+const SHARD_DAYS_MAX: u32 = 3_660;
+/// Greatest `shards_ahead`.
+const SHARDS_AHEAD_MAX: u32 = 1_000;
 /// Bounds of the configuration's `witness_timeout_ms`.
 const WITNESS_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 
 /// A running archive.
 pub struct Archive {
-    /// Signs promises, with the log's key.
-    key: SigningKey,
-    log_name: [u8; 32],
+    /// The key of the one log, or of the current shard when the archive was started.
     log_vkey: Vkey,
     cosigner_vkey: Vkey,
     policy: Arc<Policy>,
     banks: HashSet<BankId>,
+    /// Empty for any.
+    policies: HashSet<PolicyId>,
     commit_span_max: Seconds,
     interval: Duration,
     clock: Arc<dyn Clock>,
-    writer: Writer<NewLeaf, Appended>,
-    /// For looking up what is there already.
-    reader: Arc<Mutex<ArchiveReader>>,
-    publication: Publication,
-    folder: Arc<PublicFolder>,
+    slots: Slots,
+    pruning: Option<Pruning>,
+}
+
+/// When frozen shards are removed.
+struct Pruning {
+    config: ArchiveConfig,
+    retention: Seconds,
 }
 
 /// Why an archive does not start. Its operator has to act.
@@ -112,6 +123,20 @@ pub enum ArchiveStartError {
     /// The policy is about other logs.
     #[error("the log policy does not list this log's key: {0}")]
     NotListed(Box<Vkey>),
+    /// The length of a shard is out of bounds.
+    #[error("shard_days must be at most 3660")]
+    ShardDays,
+    /// The shards do not reach far enough.
+    #[error(
+        "the shards ahead must reach farther than the farthest commit (commit_span_max_s) and be at most 1000 \
+         (shards_ahead)"
+    )]
+    ShardsAhead,
+    /// The folder belongs to an archive with shards, and the configuration has none, or the other way round.
+    #[error(
+        "the data folder was made with another kind of log: with shards (shard_days) or without"
+    )]
+    Sharding,
     /// The origin is not a name for a log.
     #[error("origin is not a name for a log: one word without spaces and plus signs")]
     Origin(#[source] NoteError),
@@ -138,7 +163,7 @@ pub enum ArchiveStartError {
 }
 
 impl Archive {
-    /// Opens the store, makes it and the folder if there are none, and starts the writer.
+    /// Opens the stores, makes them and the folders if there are none, and starts the writers.
     ///
     /// # Errors
     /// [`ArchiveStartError`].
@@ -151,62 +176,62 @@ impl Archive {
         world: &World<T>,
     ) -> Result<Arc<Self>, ArchiveStartError> {
         check_bounds(config)?;
-        let keys = Keys::derive(&seed, &config.origin).map_err(ArchiveStartError::Origin)?;
-        let (log_vkey, cosigner_vkey) = (keys.log.vkey().clone(), keys.cosigner.vkey().clone());
-        let policy = Arc::new(keys.policy_of(config)?);
-        let clock = Arc::clone(&world.clock);
-
+        let now = world.clock.now();
         std::fs::create_dir_all(&config.data)?;
-        let folder = Arc::new(PublicFolder::open(&config.data)?);
-        let path = config.data.join(STORE_FILE);
-        let store = Arc::new(Mutex::new(ArchiveStore::open(&path)?));
-        let reader = ArchiveReader::open(&path)?;
-        check_history(&reader, &folder, &log_vkey)?;
-        let reader = Arc::new(Mutex::new(reader));
-        let mut named = policy.witnesses().iter();
-        let is_named = named.any(|witness| witness.key == cosigner_vkey);
-        let publisher = Publisher::new(
-            (Arc::clone(&store), ArchiveReader::open(&path)?),
-            Arc::clone(&folder),
-            (keys.log, is_named.then_some(keys.cosigner)),
-            Arc::clone(&clock),
-        )?;
-        let witnesses = Witnesses::new(
-            (&policy, &cosigner_vkey),
-            Arc::clone(&world.transport),
-            (Arc::clone(&folder), Arc::clone(&reader)),
-            patience(config),
-            &config.disbelieved_witnesses,
-        );
-        let publication =
-            Publication::new(publisher, witnesses, Arc::clone(&policy), log_vkey.clone());
+        let shards = shards_at_start(config, now)?;
+        let policy = Arc::new(keys::policy_of(config, &seed, &shards)?);
+        show_policy(config, &policy)?;
+        let keys = Keys::derive(&seed, &config.origin, None)?;
+        let opener = Opener {
+            config: config.clone(),
+            seed: seed.clone(),
+            policy: Arc::clone(&policy),
+            world: world.clone(),
+        };
+        let slots = Slots::open(config, seed, &shards, Arc::new(opener))?;
         Ok(Arc::new(Self {
-            key: keys.promise,
-            log_name: Promise::log_name(&config.origin),
-            log_vkey,
-            cosigner_vkey,
+            log_vkey: slots.first_vkey(now),
+            cosigner_vkey: keys.cosigner.vkey().clone(),
             policy,
             banks: config.banks.iter().copied().collect(),
+            policies: config.policies.iter().copied().collect(),
             commit_span_max: Seconds(config.commit_span_max_s),
             interval: Duration::from_millis(config.checkpoint_interval_ms),
-            clock,
-            writer: Writer::start("archive-writer", config.batch_max, move |leaves: Vec<_>| {
-                locked(&store).append(&leaves)
+            clock: Arc::clone(&world.clock),
+            slots,
+            pruning: config.retention_days.map(|days| Pruning {
+                config: config.clone(),
+                retention: Seconds(days.saturating_mul(86_400)),
             }),
-            reader,
-            publication,
-            folder,
         }))
     }
 
-    /// The archive's paths.
+    /// The archive's paths; those of a shard have its name before them.
     pub fn router(self: &Arc<Self>) -> Router {
-        let router = Router::new()
-            .route(CHECKPOINT_PATH, get(endpoints::files::checkpoint))
-            .route("/tile/{*path}", get(endpoints::files::tile))
-            .route(POLICY_PATH, get(endpoints::files::policy));
+        let router = Router::new().route(POLICY_PATH, get(endpoints::files::policy));
         let router = operation::<SubmitLeaf, _, _, _>(router, endpoints::leaf::leaf);
         let router = operation::<SubmitRecord, _, _, _>(router, endpoints::record::record);
+        let router = if self.slots.is_sharded() {
+            let of_shard = |path: &str| format!("/{{part}}{path}");
+            let router = router
+                .route(
+                    &of_shard(CHECKPOINT_PATH),
+                    get(endpoints::files::checkpoint_of_shard),
+                )
+                .route(
+                    &of_shard("/tile/{*path}"),
+                    get(endpoints::files::tile_of_shard),
+                )
+                .route(&of_shard(POLICY_PATH), get(endpoints::files::policy));
+            let leaf = endpoints::leaf::leaf_of_shard;
+            let router = operation_of_part::<SubmitLeaf, _, _, _>(router, leaf);
+            let record = endpoints::record::record_of_shard;
+            operation_of_part::<SubmitRecord, _, _, _>(router, record)
+        } else {
+            router
+                .route(CHECKPOINT_PATH, get(endpoints::files::checkpoint))
+                .route("/tile/{*path}", get(endpoints::files::tile))
+        };
         router.with_state(Arc::clone(self))
     }
 
@@ -238,29 +263,50 @@ impl Archive {
         }
     }
 
-    /// One round of publication: signs the head, writes its files, has it cosigned, shows the checkpoint.
+    /// One round of publication of every log that is due: signs the head, writes its files, has it cosigned, shows the
+    /// checkpoint. Makes the shards that are to be there, freezes those that have ended, removes those whose retention is
+    /// over.
     ///
     /// # Errors
-    /// [`PublishError`]; what was published before stays, and the next round goes on from there.
+    /// The first [`PublishError`]; what was published before stays, and the next round goes on from there.
     pub async fn publish_once(&self) -> Result<(), PublishError> {
-        self.publication.run().await
+        let now = self.clock.now();
+        self.slots.add_shards(now)?;
+        let published = self.slots.publish(now).await;
+        self.prune(now).await?;
+        published
     }
 
-    /// Whether the log is being published as its policy asks.
+    /// Whether the logs are being published as their policy asks.
     ///
     /// # Errors
     /// What is missing.
     pub fn ready(&self) -> Result<(), &'static str> {
-        self.publication.ready()
+        self.slots.ready(self.clock.now())
     }
 
-    /// The policy that the log publishes: the configured one, or that of this log alone, cosigned by itself.
+    async fn prune(&self, now: Timestamp) -> Result<(), PublishError> {
+        let Some(pruning) = &self.pruning else {
+            return Ok(());
+        };
+        if !self.slots.may_prune(now) {
+            return Ok(());
+        }
+        let (config, retention) = (pruning.config.clone(), pruning.retention);
+        let pruned = blocking(move || prune(&config, retention, now, false)).await;
+        for shard in pruned.map_err(|_| PublishError::Stopping)?? {
+            tracing::info!(shard = %shard.shard, "a shard was removed after its retention");
+        }
+        Ok(())
+    }
+
+    /// The policy that the archive publishes: the configured one, or that of its own logs, cosigned by itself.
     #[must_use]
     pub const fn policy(&self) -> &Arc<Policy> {
         &self.policy
     }
 
-    /// The key of checkpoints and promises.
+    /// The key of checkpoints and promises: of the one log, or of the shard that was current at the start.
     #[must_use]
     pub const fn log_vkey(&self) -> &Vkey {
         &self.log_vkey
@@ -277,97 +323,42 @@ impl Archive {
         listed.then_some(()).ok_or(ProblemKind::UnknownBank.into())
     }
 
-    /// Writes a leaf that is admitted and promises it. One that is not admitted any more, but stands in the log, is
-    /// promised again: a repeat gets the same bytes for ever.
+    /// A leaf under a policy that does not list this log would mean nothing, and whoever brings it would rely on it.
+    fn check_policy(&self, policy: PolicyId) -> Result<(), Problem> {
+        let served = self.policies.is_empty() || self.policies.contains(&policy);
+        served
+            .then_some(())
+            .ok_or(ProblemKind::PolicyNotServed.into())
+    }
+
+    /// The log of this name, if leaves of this expiry belong there; without a name, the archive's one log.
+    fn slot_for(&self, shard: Option<&str>, expiry: Timestamp) -> Result<Arc<Slot>, Problem> {
+        let slot = match (shard, self.slots.is_sharded()) {
+            (None, true) => None,
+            (name, _) => Some(self.slots.named(name).ok_or(ProblemKind::NotFound)?),
+        };
+        let takes = |slot: &Arc<Slot>| slot.place.shard.is_none_or(|s| s.contains(expiry));
+        slot.filter(takes).ok_or_else(|| self.other_shard(expiry))
+    }
+
+    fn other_shard(&self, expiry: Timestamp) -> Problem {
+        let problem = Problem::new(ProblemKind::OtherShard);
+        match self.slots.containing(expiry) {
+            Some(shard) => problem.detail(shard),
+            None => problem.detail("no shard of this archive reaches there"),
+        }
+    }
+
+    /// Writes a leaf that is admitted and promises it, or promises one again that stands in the log.
     async fn promise(
         &self,
+        slot: &Arc<Slot>,
         leaf: Leaf,
         now: Timestamp,
         admission: Result<(), Problem>,
     ) -> Result<Signed<Promise>, Problem> {
-        let leaf_hash = leaf.hash();
-        let admission = admission.and_then(|()| {
-            let may_promise = self.publication.may_promise();
-            may_promise
-                .then_some(())
-                .ok_or(ProblemKind::LogHalted.into())
-        });
-        let appended = match admission {
-            Ok(()) => {
-                let promised_at = now;
-                self.writer.apply(NewLeaf { leaf, promised_at }).await?
-            }
-            Err(refusal) => self.find(leaf).await?.ok_or(refusal)?,
-        };
-        let promise = Promise {
-            log: self.log_name,
-            leaf_hash,
-            index: appended.index,
-            promised_at: appended.promised_at,
-        };
-        Ok(promise.signed(&self.key))
-    }
-
-    async fn find(&self, leaf: Leaf) -> Result<Option<Appended>, Problem> {
-        let reader = Arc::clone(&self.reader);
-        let find = move || {
-            let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.find(&leaf)
-        };
-        match blocking(find).await {
-            Ok(found) => found.map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "a lookup failed");
-                store_problem(&error)
-            }),
-            Err(_stopping) => Err(ProblemKind::Overloaded.into()),
-        }
-    }
-}
-
-/// The archive's keys.
-struct Keys {
-    log: LogSigner,
-    cosigner: CosignerSigner,
-    promise: SigningKey,
-}
-
-/// The policy of the log that has this seed, origin and address: what its archive will publish once it runs.
-///
-/// # Errors
-/// [`ArchiveStartError::Origin`] and [`ArchiveStartError::Address`] for what fits into no policy.
-pub fn log_policy(seed: &RoleSeed, origin: &str, url: &str) -> Result<Policy, ArchiveStartError> {
-    Keys::derive(seed, origin)
-        .map_err(ArchiveStartError::Origin)?
-        .policy(url)
-}
-
-impl Keys {
-    /// The policy that the configuration names, or that of this log alone.
-    fn policy_of(&self, config: &ArchiveConfig) -> Result<Policy, ArchiveStartError> {
-        let Some(source) = &config.log_policy else {
-            return self.policy(&address(config)?);
-        };
-        let policy = source.load()?;
-        let log = self.log.vkey();
-        if !policy.logs().iter().any(|known| known.key == *log) {
-            return Err(ArchiveStartError::NotListed(Box::new(log.clone())));
-        }
-        Ok(policy)
-    }
-
-    fn policy(&self, url: &str) -> Result<Policy, ArchiveStartError> {
-        Policy::of_one_log(self.log.vkey(), url, self.cosigner.vkey())
-            .map_err(ArchiveStartError::Address)
-    }
-
-    fn derive(seed: &RoleSeed, origin: &str) -> Result<Self, NoteError> {
-        let promise = seed.signing_key("log");
-        let cosigner = format!("{origin}/cosigner");
-        Ok(Self {
-            log: LogSigner::new(origin, &promise)?,
-            cosigner: CosignerSigner::new(&cosigner, &seed.signing_key("cosigner"))?,
-            promise,
-        })
+        slot.promise(self.slots.opener(), leaf, now, admission)
+            .await
     }
 }
 
@@ -378,6 +369,10 @@ fn check_bounds(config: &ArchiveConfig) -> Result<(), ArchiveStartError> {
         Err(ArchiveStartError::Interval)
     } else if !BATCH.contains(&config.batch_max) {
         Err(ArchiveStartError::Batch)
+    } else if config.shard_days > SHARD_DAYS_MAX {
+        Err(ArchiveStartError::ShardDays)
+    } else if config.shard_days > 0 && !reaches(config) {
+        Err(ArchiveStartError::ShardsAhead)
     } else if !WITNESS_TIMEOUT_MS.contains(&config.witness_timeout_ms)
         || config.witness_grace_ms > config.witness_timeout_ms
     {
@@ -387,6 +382,13 @@ fn check_bounds(config: &ArchiveConfig) -> Result<(), ArchiveStartError> {
     }
 }
 
+/// Whether the shards ahead reach farther than any lock.
+fn reaches(config: &ArchiveConfig) -> bool {
+    let ahead = config.shards_ahead();
+    let days = u64::from(ahead) * u64::from(config.shard_days);
+    ahead <= SHARDS_AHEAD_MAX && days * 86_400 >= u64::from(config.commit_span_max_s)
+}
+
 const fn patience(config: &ArchiveConfig) -> Patience {
     Patience {
         limit: Duration::from_millis(config.witness_timeout_ms),
@@ -394,19 +396,41 @@ const fn patience(config: &ArchiveConfig) -> Patience {
     }
 }
 
-/// Where others reach the log.
-fn address(config: &ArchiveConfig) -> Result<String, ArchiveStartError> {
-    if let Some(url) = &config.url {
-        return Ok(url.trim_end_matches('/').to_owned());
-    }
-    let scheme = match config.http.certificate {
-        Some(_) => "https",
-        None => "http",
+/// The shards that are there or to be made; none without shards.
+fn shards_at_start(
+    config: &ArchiveConfig,
+    now: Timestamp,
+) -> Result<Vec<Shard>, ArchiveStartError> {
+    let is_sharded = config.shard_days > 0;
+    let other = if is_sharded {
+        STORE_FILE
+    } else {
+        SHARDS_FOLDER
     };
-    match config.http.listen.port() {
-        0 => Err(ArchiveStartError::NoAddress),
-        _ => Ok(format!("{scheme}://{}", config.http.listen)),
+    if config.data.join(other).exists() {
+        return Err(ArchiveStartError::Sharding);
     }
+    if !is_sharded {
+        return Ok(Vec::new());
+    }
+    let mut shards = slot::shards_in(config)?;
+    shards.extend(span::wanted(now, config.shard_days, config.shards_ahead()));
+    shards.sort_unstable();
+    shards.dedup();
+    Ok(shards)
+}
+
+/// Puts the policy among the public files, for whoever serves them as they are.
+fn show_policy(config: &ArchiveConfig, policy: &Policy) -> io::Result<()> {
+    let place = Place::new(config, None);
+    let folder = PublicFolder::new(place.public, config.data.join("unfinished"));
+    folder.prepare()?;
+    let name = POLICY_PATH.trim_start_matches('/');
+    let text = policy.text().as_bytes();
+    if folder.read(name)?.as_deref() == Some(text) {
+        return Ok(());
+    }
+    folder.write(&[(name.to_owned(), text.to_vec())])
 }
 
 /// Checks that store and folder are this log's, and that the store has everything that was ever shown.

@@ -22,6 +22,7 @@ use bauta_store::{
 };
 
 use super::{
+    ArchiveStartError,
     folder::{NamedFile, PublicFolder},
     witnesses::Complaint,
 };
@@ -55,6 +56,9 @@ pub enum PublishError {
     /// A witness knows what the store does not. The operator has to act.
     #[error("the log has stopped")]
     Complaint(#[from] Complaint),
+    /// A shard's store or folder cannot be opened. The operator has to act.
+    #[error("a shard cannot be opened")]
+    Open(#[source] Box<ArchiveStartError>),
     /// The process is shutting down.
     #[error("the process is shutting down")]
     Stopping,

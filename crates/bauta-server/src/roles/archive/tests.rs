@@ -1,4 +1,5 @@
 mod admission;
 mod history;
+mod shards;
 mod witnessed;
 mod world;

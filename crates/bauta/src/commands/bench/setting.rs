@@ -67,6 +67,7 @@ impl Configured {
             roles: roles.to_vec(),
             apart,
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            logs: setup::Logs::ONE,
             witnesses,
             ports: setup::free_ports(witnesses)?,
             settings: Vec::new(),

@@ -26,7 +26,7 @@ use crate::{
     commands::shop,
     failure::{Exit, Failure, Outcome},
     report::{FAINT, Report},
-    setup::{Plan, TRADE, free_ports},
+    setup::{Logs, Plan, TRADE, free_ports},
 };
 
 /// How long the roles may take to be ready, and to settle what was sold.
@@ -55,6 +55,7 @@ impl Town {
             roles: TRADE.to_vec(),
             apart: false,
             host: IpAddr::from([127, 0, 0, 1]),
+            logs: Logs::ONE,
             witnesses: 0,
             ports: free_ports(0)?,
             settings: vec![

@@ -1,4 +1,4 @@
-//! The log's static files (C2SP tlog-tiles) and the policy of this log alone. Any web server can do the same for the files.
+//! The log's static files (C2SP tlog-tiles) and the archive's policy. Any web server can do the same for the files.
 
 use std::sync::Arc;
 
@@ -27,7 +27,15 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 pub(in crate::roles::archive) async fn checkpoint(
     State(archive): State<Arc<Archive>>,
 ) -> Result<Response, Refusal> {
-    file(&archive, CHECKPOINT_FILE, TEXT, ASK_AGAIN).await
+    file(&archive, None, CHECKPOINT_FILE).await
+}
+
+/// `GET /YYYYMMDD-YYYYMMDD/checkpoint`
+pub(in crate::roles::archive) async fn checkpoint_of_shard(
+    State(archive): State<Arc<Archive>>,
+    Path(shard): Path<String>,
+) -> Result<Response, Refusal> {
+    file(&archive, Some(&shard), CHECKPOINT_FILE).await
 }
 
 /// `GET /tile/...`
@@ -36,7 +44,16 @@ pub(in crate::roles::archive) async fn tile(
     Path(path): Path<String>,
 ) -> Result<Response, Refusal> {
     let name = tile_name(&path).ok_or(Refusal(ProblemKind::NotFound.into()))?;
-    file(&archive, &name, BINARY, FOR_EVER).await
+    file(&archive, None, &name).await
+}
+
+/// `GET /YYYYMMDD-YYYYMMDD/tile/...`
+pub(in crate::roles::archive) async fn tile_of_shard(
+    State(archive): State<Arc<Archive>>,
+    Path((shard, path)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let name = tile_name(&path).ok_or(Refusal(ProblemKind::NotFound.into()))?;
+    file(&archive, Some(&shard), &name).await
 }
 
 /// `GET /v1/log-policy`
@@ -45,19 +62,17 @@ pub(in crate::roles::archive) async fn policy(State(archive): State<Arc<Archive>
     (headers, archive.policy.text().to_owned()).into_response()
 }
 
-async fn file(
-    archive: &Archive,
-    name: &str,
-    media_type: &'static str,
-    caching: &'static str,
-) -> Result<Response, Refusal> {
-    let (folder, name) = (Arc::clone(&archive.folder), name.to_owned());
-    let read = blocking(move || folder.read(&name)).await;
+async fn file(archive: &Archive, shard: Option<&str>, name: &str) -> Result<Response, Refusal> {
+    let slot = archive.slots.named(shard);
+    let slot = slot.ok_or(Refusal(ProblemKind::NotFound.into()))?;
+    let headers = match name {
+        CHECKPOINT_FILE => [(CONTENT_TYPE, TEXT), (CACHE_CONTROL, ASK_AGAIN)],
+        _ => [(CONTENT_TYPE, BINARY), (CACHE_CONTROL, FOR_EVER)],
+    };
+    let name = name.to_owned();
+    let read = blocking(move || slot.folder.read(&name)).await;
     match read {
-        Ok(Ok(Some(bytes))) => {
-            let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, caching)];
-            Ok((headers, bytes).into_response())
-        }
+        Ok(Ok(Some(bytes))) => Ok((headers, bytes).into_response()),
         Ok(Ok(None)) => Err(Refusal(ProblemKind::NotFound.into())),
         Ok(Err(error)) => {
             tracing::error!(%error, "a public file cannot be read");

@@ -15,6 +15,24 @@ pub(in crate::roles::archive) async fn record(
     archive: Arc<Archive>,
     record: Signed<Record>,
 ) -> Result<Signed<Promise>, Problem> {
+    submit(&archive, None, record).await
+}
+
+/// `POST /YYYYMMDD-YYYYMMDD/v1/record`: the same, for the shard of this name.
+pub(in crate::roles::archive) async fn record_of_shard(
+    archive: Arc<Archive>,
+    shard: String,
+    record: Signed<Record>,
+) -> Result<Signed<Promise>, Problem> {
+    submit(&archive, Some(&shard), record).await
+}
+
+async fn submit(
+    archive: &Archive,
+    shard: Option<&str>,
+    record: Signed<Record>,
+) -> Result<Signed<Promise>, Problem> {
+    let slot = archive.slot_for(shard, record.body.valid_until)?;
     let bank = record.body.bank;
     let checked = record
         .verified(&bank.key())
@@ -25,5 +43,6 @@ pub(in crate::roles::archive) async fn record(
         let stale = || Problem::new(ProblemKind::StaleRequest).detail("the record's time is over");
         matters.then_some(()).ok_or_else(stale)
     });
-    archive.promise(checked.leaf(), now, admission).await
+    let leaf = checked.leaf();
+    archive.promise(&slot, leaf, now, admission).await
 }

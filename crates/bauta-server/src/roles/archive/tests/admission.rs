@@ -1,6 +1,11 @@
 //! What the log takes, and that it promises nothing that is not on disk.
 
-use bauta_proto::submission::{Record, Submission};
+use bauta_crypto::sign::SigningKey;
+use bauta_proto::{
+    codec::Message,
+    submission::{Record, Submission},
+};
+use bauta_store::archive::NewLeaf;
 
 use super::{
     super::{endpoints, *},

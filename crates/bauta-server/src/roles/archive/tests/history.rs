@@ -16,7 +16,7 @@ use bauta_proto::{
 
 use super::{
     super::{endpoints, *},
-    world::{NOW, World, role_seed},
+    world::{NOW, World, one_log, role_seed},
 };
 
 /// Commits the locks with these numbers.
@@ -210,7 +210,8 @@ async fn a_crash_between_any_two_steps_of_publication_neither_forks_nor_loses() 
 
 /// Does the first steps of a round of publication, as if the archive crashed then.
 fn step(archive: &Archive, steps: u32) {
-    let mut publisher = archive.publication.publisher.lock().expect("no panic");
+    let log = one_log(archive);
+    let mut publisher = log.publication.publisher.lock().expect("no panic");
     if steps == 0 {
         return;
     }
@@ -254,7 +255,8 @@ async fn nothing_is_shown_when_the_files_do_not_make_up_the_tree() {
     let world = World::new();
     let archive = world.open();
     fill(&archive, &world, 0..10).await;
-    let mut publisher = archive.publication.publisher.lock().expect("no panic");
+    let log = one_log(&archive);
+    let mut publisher = log.publication.publisher.lock().expect("no panic");
     let checkpoint = publisher.sign().expect("signs");
     publisher.write_tiles(&checkpoint).expect("writes");
     fs::write(world.config.data.join("public/tile/0/000.p/10"), [0; 320]).expect("damages");

@@ -1,13 +1,13 @@
 //! The log and its witnesses: real ones of this program over HTTP, and ones that are slow, dead or wrong.
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, path::Path, sync::Mutex, time::Instant};
 
 use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
     routing::post,
 };
-use bauta_crypto::note::{CosignerSigner, open_checkpoint};
+use bauta_crypto::note::{CosignerSigner, LogSigner, open_checkpoint};
 use bauta_proto::{
     log::witness::{ADD_CHECKPOINT_PATH, AddCheckpoint, SIZE_MEDIA_TYPE},
     transport::archive::SubmitLeaf,
@@ -15,7 +15,7 @@ use bauta_proto::{
 
 use super::{
     super::*,
-    world::{NOW, World, key},
+    world::{NOW, World, key, one_log},
 };
 
 /// What a witness made for a test does.
@@ -376,7 +376,8 @@ impl Real {
     /// Does the first steps of a round: sign, write the tiles, have it cosigned by one, by all.
     async fn crash(&self, archive: &Archive, steps: u32) {
         let signed = {
-            let mut publisher = archive.publication.publisher.lock().expect("no panic");
+            let log = one_log(archive);
+            let mut publisher = log.publication.publisher.lock().expect("no panic");
             if steps == 0 {
                 return;
             }
@@ -387,7 +388,7 @@ impl Real {
             signed
         };
         if steps >= 3 {
-            let cosigned = archive.publication.cosigned(&signed).await;
+            let cosigned = one_log(archive).publication.cosigned(&signed).await;
             cosigned.expect("cosigned, and never shown");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bauta_crypto::secret::Secret;
+use bauta_crypto::{secret::Secret, sign::SigningKey};
 use bauta_io::{HttpOptions, HttpTransport};
 use bauta_proto::{
     ids::{HashLock, PolicyId, Serial},
@@ -11,8 +11,9 @@ use bauta_proto::{
     money::{Amount, Money},
     submission::Submission,
 };
+use bauta_store::archive::ArchiveStore;
 
-use super::super::*;
+use super::super::{log::Log, *};
 use crate::config::HttpConfig;
 
 pub(super) const ORIGIN: &str = "log.example/bauta";
@@ -53,6 +54,10 @@ impl World {
             disbelieved_witnesses: Vec::new(),
             witness_timeout_ms: 1_000,
             witness_grace_ms: 100,
+            policies: Vec::new(),
+            shard_days: 0,
+            shards_ahead: None,
+            retention_days: None,
             banks: vec![bank.verifying_key().into()],
             checkpoint_interval_ms: 1_000,
             commit_span_max_s: 86_400,
@@ -110,6 +115,12 @@ impl World {
     pub(super) fn store(&self) -> ArchiveStore {
         ArchiveStore::open(&self.config.data.join(STORE_FILE)).expect("opens")
     }
+}
+
+/// The archive's one log.
+pub(super) fn one_log(archive: &Archive) -> Arc<Log> {
+    let slot = archive.slots.named(None).expect("no shards");
+    slot.opened().expect("it is always open")
 }
 
 /// The seed that a number names.

@@ -1,0 +1,120 @@
+//! `bauta archive`: what an archive's operator does. Works on the archive's files, beside the running archive.
+
+use bauta_io::SystemClock;
+use bauta_proto::{
+    limits::POLICY_BYTES_MAX,
+    log::policy::Shard,
+    time::{Clock, Seconds},
+};
+use bauta_server::roles::archive::{
+    ArchiveConfig, ArchiveStartError, PrunedShard, address, is_too_long, log_lines, own_policy,
+    prune, shards_until,
+};
+use clap::{Args, Subcommand};
+
+use crate::{
+    arguments::ConfigFile,
+    failure::{Failure, Outcome},
+    report::{FAINT, Report, length},
+};
+
+/// Which archive, and what to do.
+#[derive(Debug, Args)]
+pub struct ArchiveOptions {
+    /// The archive's configuration
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// What to do
+    #[command(subcommand)]
+    pub command: ArchiveCommand,
+}
+
+/// What an archive's operator does.
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Print a log policy of this archive's logs, cosigned by the archive itself
+    Policy {
+        /// With shards: list those of this many years to come; their keys are known already
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        years: u32,
+        /// Print the lines of the logs alone, for a policy with other witnesses or several archives
+        #[arg(long)]
+        lines: bool,
+    },
+    /// Remove entries and files of shards that were frozen long ago; their last checkpoints stay
+    Prune {
+        /// Only list what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// Days after a shard's end for which it is kept [default: retention_days of the configuration]
+        #[arg(long, value_name = "DAYS")]
+        retention_days: Option<u32>,
+    },
+}
+
+/// Does it.
+pub fn run(options: ArchiveOptions, report: &Report) -> Outcome {
+    let config = options.config.load()?.archive;
+    let config = config.ok_or_else(|| options.config.lacks("archive"))?;
+    match options.command {
+        ArchiveCommand::Policy { years, lines } => policy(&config, years, lines, report),
+        ArchiveCommand::Prune {
+            dry_run,
+            retention_days,
+        } => {
+            let days = retention_days.or(config.retention_days).ok_or_else(|| {
+                Failure::local("nothing says how long shards are kept").remedy(
+                    "Set retention_days in the configuration, or name --retention-days DAYS.",
+                )
+            })?;
+            remove(&config, days, dry_run, report)
+        }
+    }
+}
+
+fn policy(config: &ArchiveConfig, years: u32, lines: bool, report: &Report) -> Outcome {
+    let seed = super::seed_of(&config.key_file)?;
+    let url = address(config).map_err(|error| failure(&error))?;
+    let now = SystemClock.now();
+    let until = now.plus(Seconds::days(366 * years));
+    let shards: Vec<Shard> = shards_until(config, now, until)?;
+    let place = (config.origin.as_str(), url.as_str());
+    let text = if lines {
+        log_lines(&seed, place, &shards).map_err(|error| failure(&error))?
+    } else {
+        let policy = own_policy(&seed, place, &shards).map_err(|error| failure(&error))?;
+        policy.text().to_owned()
+    };
+    report.result(&serde_json::json!({ "ok": true, "policy": text }), |_| {
+        text.clone()
+    })
+}
+
+fn failure(error: &ArchiveStartError) -> Failure {
+    let failure = Failure::from_error(error);
+    if is_too_long(error) {
+        let remedy = format!("A policy has {POLICY_BYTES_MAX} bytes at most: list fewer --years.");
+        failure.remedy(remedy)
+    } else {
+        failure
+    }
+}
+
+fn remove(config: &ArchiveConfig, days: u32, dry_run: bool, report: &Report) -> Outcome {
+    let retention = Seconds(days.saturating_mul(86_400));
+    let pruned = prune(config, retention, SystemClock.now(), dry_run)?;
+    let shards: Vec<_> = pruned
+        .iter()
+        .map(|shard| serde_json::json!({ "origin": shard.origin, "bytes": shard.bytes }))
+        .collect();
+    let result = serde_json::json!({ "ok": true, "dry_run": dry_run, "shards": shards });
+    report.result(&result, |_| {
+        let line = |shard: &PrunedShard| format!("{} ({})\n", shard.origin, length(shard.bytes));
+        let lines: String = pruned.iter().map(line).collect();
+        match (pruned.is_empty(), dry_run) {
+            (true, _) => "No shard's retention is over.".to_owned(),
+            (false, true) => format!("{lines}{FAINT}Nothing was removed.{FAINT:#}"),
+            (false, false) => format!("{lines}Removed; the last checkpoints stay."),
+        }
+    })
+}
