@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Documents that must exist.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -16,6 +16,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/errors.md",
     "docs/protocol/purchase.md",
     "docs/protocol/archive.md",
+    "docs/operating/archive.md",
 ];
 
 /// The documents of the protocol.
@@ -49,6 +50,7 @@ fn markdown_files(workspace: &Path) -> Vec<PathBuf> {
         workspace.to_owned(),
         workspace.join("docs"),
         workspace.join("docs/protocol"),
+        workspace.join("docs/operating"),
     ];
     let entries = folders
         .iter()

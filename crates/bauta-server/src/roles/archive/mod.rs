@@ -188,7 +188,7 @@ impl Archive {
             policy: Arc::clone(&policy),
             world: world.clone(),
         };
-        let slots = Slots::open(config, seed, &shards, Arc::new(opener))?;
+        let slots = Slots::open(config, seed, &shards, Arc::new(opener), now)?;
         Ok(Arc::new(Self {
             log_vkey: slots.first_vkey(now),
             cosigner_vkey: keys.cosigner.vkey().clone(),
@@ -271,10 +271,10 @@ impl Archive {
     /// The first [`PublishError`]; what was published before stays, and the next round goes on from there.
     pub async fn publish_once(&self) -> Result<(), PublishError> {
         let now = self.clock.now();
-        self.slots.add_shards(now)?;
+        let added = self.slots.add_shards(now);
         let published = self.slots.publish(now).await;
-        self.prune(now).await?;
-        published
+        let pruned = self.prune(now).await;
+        added.and(published).and(pruned)
     }
 
     /// Whether the logs are being published as their policy asks.

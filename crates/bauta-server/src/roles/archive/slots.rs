@@ -1,7 +1,7 @@
 //! All logs of an archive: its one log, or its shards.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -52,6 +52,8 @@ pub(super) struct Slots {
     seed: RoleSeed,
     opener: Arc<dyn OpenLog>,
     slots: RwLock<BTreeMap<Option<Shard>, Arc<Slot>>>,
+    /// Shards to come that the policy does not list.
+    unlisted: Mutex<BTreeSet<Shard>>,
     /// When frozen shards were looked at last.
     pruned_at: Mutex<Timestamp>,
 }
@@ -63,12 +65,14 @@ impl Slots {
         seed: RoleSeed,
         shards: &[Shard],
         opener: Arc<dyn OpenLog>,
+        now: Timestamp,
     ) -> Result<Self, ArchiveStartError> {
         let slots = Self {
             config: config.clone(),
             seed,
             opener,
             slots: RwLock::default(),
+            unlisted: Mutex::default(),
             pruned_at: Mutex::default(),
         };
         let names = if slots.is_sharded() {
@@ -76,16 +80,40 @@ impl Slots {
         } else {
             vec![None]
         };
-        names.into_iter().try_for_each(|name| slots.add(name))?;
+        let mut names = names.into_iter();
+        names.try_for_each(|name| slots.add(name, now))?;
         Ok(slots)
     }
 
-    fn add(&self, shard: Option<Shard>) -> Result<(), ArchiveStartError> {
+    /// A policy is fixed by its text and ends some day: until then what it does not list yet is only a warning.
+    fn add(&self, shard: Option<Shard>, now: Timestamp) -> Result<(), ArchiveStartError> {
         let slot = Slot::new(&self.config, &self.seed, shard)?;
-        slot.open(self.opener.as_ref())?;
+        match (slot.open(self.opener.as_ref()), shard) {
+            (Err(ArchiveStartError::NotListed(_)), Some(shard)) if shard.from > now => {
+                self.note_unlisted(shard);
+                return Ok(());
+            }
+            (opened, _) => opened?,
+        };
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         slots.entry(shard).or_insert_with(|| Arc::new(slot));
         Ok(())
+    }
+
+    fn note_unlisted(&self, shard: Shard) {
+        let mut unlisted = self.unlisted.lock().unwrap_or_else(PoisonError::into_inner);
+        if unlisted.insert(shard) {
+            tracing::warn!(
+                shard = %shard,
+                "the log policy does not list a shard to come; print a new one with: bauta archive policy"
+            );
+        }
+    }
+
+    /// Whether a shard is known to be to come and not listed.
+    fn is_unlisted(&self, shard: Shard, now: Timestamp) -> bool {
+        let unlisted = self.unlisted.lock().unwrap_or_else(PoisonError::into_inner);
+        shard.from > now && unlisted.contains(&shard)
     }
 
     pub(super) const fn is_sharded(&self) -> bool {
@@ -136,9 +164,8 @@ impl Slots {
         }
         let wanted = wanted(now, self.config.shard_days, self.config.shards_ahead());
         for shard in wanted {
-            if self.slot(Some(shard)).is_none() {
-                tracing::info!(shard = %shard, "a new shard");
-                let added = self.add(Some(shard));
+            if self.slot(Some(shard)).is_none() && !self.is_unlisted(shard, now) {
+                let added = self.add(Some(shard), now);
                 added.map_err(|error| PublishError::Open(Box::new(error)))?;
             }
         }
