@@ -72,7 +72,7 @@ fn with_the_log_away_the_bank_takes_the_preimage_and_the_goods_come() {
     let (town, purse) = market(Town::proxied());
     let role = Arc::clone(&town.roles[ARCHIVE]);
     town.proxies[ARCHIVE].set(Trap {
-        path: "/v1/commit",
+        path: "/v1/leaf",
         number: 1,
         when: When::Before,
         action: Box::new(move || role.kill()),

@@ -159,14 +159,14 @@ fn the_bank_killed_at_any_place_costs_nobody_money_or_goods() {
     places.extend(around(MERCHANT, "/v1/order", 1));
     places.extend(around(MERCHANT, "/v1/ciphertext/", 1));
     places.extend(around(MERCHANT, "/v1/accept", 1));
-    places.extend(around(ARCHIVE, "/v1/commit", 1));
+    places.extend(around(ARCHIVE, "/v1/leaf", 1));
     kill_at(BANK, &places);
 }
 
 #[test]
 fn the_archive_killed_at_any_place_costs_nobody_money_or_goods() {
     let mut places = Vec::new();
-    places.extend(around(ARCHIVE, "/v1/commit", 1));
+    places.extend(around(ARCHIVE, "/v1/leaf", 1));
     places.extend(around(ARCHIVE, "/checkpoint", 1));
     places.extend(around(ARCHIVE, "/checkpoint", 4));
     places.extend(around(ARCHIVE, "/tile/", 1));
@@ -187,7 +187,7 @@ fn the_merchant_killed_at_any_place_costs_nobody_money_or_goods() {
     places.extend(around(MERCHANT, "/v1/accept", 1));
     places.extend(around(BANK, "/v1/lock", 1));
     places.extend(around(BANK, "/v1/claim", 1));
-    places.extend(around(ARCHIVE, "/v1/commit", 1));
+    places.extend(around(ARCHIVE, "/v1/leaf", 1));
     kill_at(MERCHANT, &places);
 }
 
@@ -198,7 +198,7 @@ fn every_role_killed_at_once_at_any_place_costs_nobody_money_or_goods() {
         (MERCHANT, "/v1/order"),
         (BANK, "/v1/lock"),
         (MERCHANT, "/v1/accept"),
-        (ARCHIVE, "/v1/commit"),
+        (ARCHIVE, "/v1/leaf"),
         (BANK, "/v1/claim"),
     ];
     for (role, path) in requests {

@@ -18,4 +18,5 @@ mod passive;
 mod privacy;
 mod readme;
 mod replay;
+mod safe;
 mod sale;

@@ -122,7 +122,7 @@ fn logs_and_metrics_of_every_role_show_nothing_about_a_purchase() {
     for input in inputs {
         secrets.bytes("coin", &input.key.0);
     }
-    assert!(archive.iter().any(|one| one.path == "/v1/commit"));
+    assert!(archive.iter().any(|one| one.path == "/v1/leaf"));
 
     for role in &town.roles {
         let metrics = http::get(role.port, "/metrics").expect("an answer");

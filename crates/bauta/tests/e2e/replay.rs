@@ -18,7 +18,7 @@ const CHANGES: [(usize, &str); 8] = [
     (BANK, "/v1/lock"),
     (BANK, "/v1/claim"),
     (BANK, "/v1/capture"),
-    (ARCHIVE, "/v1/commit"),
+    (ARCHIVE, "/v1/leaf"),
     (ARCHIVE, "/v1/record"),
     (MERCHANT, "/v1/order"),
     (MERCHANT, "/v1/accept"),
@@ -36,7 +36,7 @@ const OPERATIONS: [(usize, &str, &str); 14] = [
     (BANK, "/v1/claim", "claim-request"),
     (BANK, "/v1/lock-status", "lock-status-request"),
     (BANK, "/v1/statement", "statement-request"),
-    (ARCHIVE, "/v1/commit", "commit"),
+    (ARCHIVE, "/v1/leaf", "submission"),
     (ARCHIVE, "/v1/record", "record"),
     (MERCHANT, "/v1/order", "order-request"),
     (MERCHANT, "/v1/accept", "accept-request"),
@@ -96,7 +96,7 @@ fn a_repeated_request_gets_the_same_bytes_and_moves_no_money() {
         *repeated.entry(one.path.clone()).or_insert(0) += 1;
     }
     for path in [
-        "withdraw", "lock", "claim", "commit", "order", "accept", "record",
+        "withdraw", "lock", "claim", "leaf", "order", "accept", "record",
     ] {
         assert!(
             repeated.contains_key(&format!("/v1/{path}")),
@@ -138,7 +138,7 @@ fn a_request_changed_in_any_byte_is_refused_and_moves_no_money() {
     const FORGERIES: [&str; 6] = [
         "/v1/withdraw",
         "/v1/lock",
-        "/v1/commit",
+        "/v1/leaf",
         "/v1/record",
         "/v1/accept",
         "/v1/capture",
