@@ -37,14 +37,16 @@ pub struct Row {
     pub archive: bool,
     /// Whether the merchant's files hold it.
     pub merchant: bool,
+    /// Whether a witness's files hold it.
+    pub witness: bool,
     /// Who may hold it, in the same order.
     #[serde(skip)]
-    allowed: [bool; 3],
+    allowed: [bool; 4],
 }
 
 impl Row {
-    const fn found(&self) -> [bool; 3] {
-        [self.bank, self.archive, self.merchant]
+    const fn found(&self) -> [bool; 4] {
+        [self.bank, self.archive, self.merchant, self.witness]
     }
 
     /// Whether nobody holds it who must not.
@@ -56,15 +58,15 @@ impl Row {
     }
 }
 
-/// A fact with the forms in which a file could hold it, and who may (bank, archive, merchant).
+/// A fact with the forms in which a file could hold it, and who may (bank, archive, merchant, witness).
 struct Fact {
     name: &'static str,
     forms: Vec<Vec<u8>>,
-    allowed: [bool; 3],
+    allowed: [bool; 4],
 }
 
 impl Fact {
-    fn id(name: &'static str, allowed: [bool; 3], hex: impl Iterator<Item = String>) -> Self {
+    fn id(name: &'static str, allowed: [bool; 4], hex: impl Iterator<Item = String>) -> Self {
         let forms = hex.flat_map(|hex| {
             let bytes = HEXLOWER.decode(hex.as_bytes()).unwrap_or_default();
             [hex.into_bytes(), bytes]
@@ -76,7 +78,7 @@ impl Fact {
         }
     }
 
-    fn text(name: &'static str, allowed: [bool; 3], text: impl Iterator<Item = String>) -> Self {
+    fn text(name: &'static str, allowed: [bool; 4], text: impl Iterator<Item = String>) -> Self {
         Self {
             name,
             forms: text
@@ -103,9 +105,9 @@ pub fn look(town: &Town, customer: &Customer, sales: &[Sale]) -> Outcome<Vec<Row
             .into_iter()
     };
     let (bank, archive, merchant) = (
-        [true, false, false],
-        [true, true, true],
-        [false, false, true],
+        [true, false, false, false],
+        [true, true, true, false],
+        [false, false, true, false],
     );
     let facts = [
         Fact::id(
@@ -139,20 +141,28 @@ pub fn look(town: &Town, customer: &Customer, sales: &[Sale]) -> Outcome<Vec<Row
             of(|sale| Some(sale.lock_tag.clone())),
         ),
     ];
-    let folders =
-        [RoleName::Bank, RoleName::Archive, RoleName::Merchant].map(|role| town.folder_of(role));
+    let of_role = |role| vec![town.folder_of(role)];
+    let folders = [
+        of_role(RoleName::Bank),
+        of_role(RoleName::Archive),
+        of_role(RoleName::Merchant),
+        town.witness_folders(),
+    ];
     let mut rows = Vec::new();
     for fact in &facts {
-        let mut found = [false; 3];
-        for (found, folder) in found.iter_mut().zip(&folders) {
-            *found = holds(folder, &fact.forms)?;
+        let mut found = [false; 4];
+        for (found, folders) in found.iter_mut().zip(&folders) {
+            for folder in folders {
+                *found |= holds(folder, &fact.forms)?;
+            }
         }
-        let [bank, archive, merchant] = found;
+        let [bank, archive, merchant, witness] = found;
         rows.push(Row {
             fact: fact.name,
             bank,
             archive,
             merchant,
+            witness,
             allowed: fact.allowed,
         });
     }
@@ -209,15 +219,15 @@ fn file_holds(path: &Path, forms: &[Vec<u8>]) -> Outcome<bool> {
 /// The rows as people read them.
 pub fn table(rows: &[Row]) -> String {
     let mut lines = vec![format!(
-        "  {STRONG}{:<40}{:>8}{:>10}{:>10}{:>9}{STRONG:#}",
-        "", "bank", "archive", "merchant", "wallet"
+        "  {STRONG}{:<37}{:>6}{:>9}{:>9}{:>9}{:>8}{STRONG:#}",
+        "", "bank", "archive", "merchant", "witness", "wallet"
     )];
     for row in rows {
         let cells = row
             .found()
             .into_iter()
             .zip(row.allowed)
-            .zip([8, 10, 10])
+            .zip([6, 9, 9, 9])
             .map(|((found, allowed), width)| {
                 let (style, text) = match (found, allowed) {
                     (true, true) => (GOOD, "knows"),
@@ -227,7 +237,7 @@ pub fn table(rows: &[Row]) -> String {
                 format!("{style}{text:>width$}{style:#}")
             });
         lines.push(format!(
-            "  {:<40}{}{GOOD}{:>9}{GOOD:#}",
+            "  {:<37}{}{GOOD}{:>8}{GOOD:#}",
             row.fact,
             cells.collect::<String>(),
             "knows"

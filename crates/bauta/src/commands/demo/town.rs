@@ -20,7 +20,7 @@ use bauta_server::{
     work::World,
 };
 use bauta_store::merchant::OrderState;
-use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 use crate::{
     commands::shop,
@@ -33,6 +33,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Witnesses of the log: of four, three are a quorum, and one may be away or lie.
+const WITNESSES: usize = 4;
+
 /// The running roles.
 pub struct Town {
     /// Everything's folder.
@@ -42,8 +45,9 @@ pub struct Town {
     /// The way to them.
     pub transport: Arc<HttpTransport>,
     plan: Plan,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<Result<(), ServeError>>,
+    stop: watch::Sender<bool>,
+    /// The witnesses, each with its own configuration, and then the other roles.
+    servers: Vec<JoinHandle<Result<(), ServeError>>>,
 }
 
 impl Town {
@@ -56,8 +60,8 @@ impl Town {
             apart: false,
             host: IpAddr::from([127, 0, 0, 1]),
             logs: Logs::ONE,
-            witnesses: 0,
-            ports: free_ports(0)?,
+            witnesses: WITNESSES,
+            ports: free_ports(WITNESSES)?,
             settings: vec![
                 quick(RoleName::Archive, "checkpoint_interval_ms"),
                 quick(RoleName::Bank, "follow_interval_ms"),
@@ -75,18 +79,20 @@ impl Town {
             clock: Arc::new(SystemClock),
             transport: Arc::clone(&transport),
         };
-        let server = Server::open(&config, &world).await?;
-        let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(server.serve(async {
-            let _gone = stopped.await;
-        }));
+        let (stop, stopped) = watch::channel(false);
+        let mut servers = Vec::new();
+        for path in written.configurations.iter().skip(1) {
+            let witness = Config::load(path).map_err(|error| Failure::from_error(&error))?;
+            servers.push(serve(&witness, &world, stopped.clone()).await?);
+        }
+        servers.push(serve(&config, &world, stopped).await?);
         let town = Self {
             folder: folder.to_owned(),
             config,
             transport,
             plan,
             stop,
-            server,
+            servers,
         };
         town.bank_issues().await?;
         for (role, what) in [
@@ -100,6 +106,12 @@ impl Town {
                 town.url(role)
             ));
         }
+        report.done(format!(
+            "{:<9}{FAINT}{}{FAINT:#}  and {} more, who cosign the log",
+            "witness",
+            town.plan.witness_url(1),
+            WITNESSES - 1
+        ));
         Ok(town)
     }
 
@@ -127,6 +139,14 @@ impl Town {
     /// A role's own folder.
     pub fn folder_of(&self, role: RoleName) -> PathBuf {
         self.folder.join(role.as_str())
+    }
+
+    /// The witnesses' own folders.
+    pub fn witness_folders(&self) -> Vec<PathBuf> {
+        let numbers = 1..=WITNESSES;
+        numbers
+            .map(|n| self.folder.join(format!("witness-{n}")))
+            .collect()
     }
 
     /// Waits until the bank's first keyset stands in the log.
@@ -170,10 +190,27 @@ impl Town {
 
     /// Stops the roles in order.
     pub async fn close(self) -> Outcome {
-        let _gone = self.stop.send(());
-        let ended = self.server.await;
-        Ok(ended.map_err(|error| Failure::from_error(&error))??)
+        self.stop.send_replace(true);
+        for server in self.servers {
+            server
+                .await
+                .map_err(|error| Failure::from_error(&error))??;
+        }
+        Ok(())
     }
+}
+
+/// Starts the roles of one configuration.
+async fn serve(
+    config: &Config,
+    world: &World<HttpTransport>,
+    mut stop: watch::Receiver<bool>,
+) -> Outcome<JoinHandle<Result<(), ServeError>>> {
+    let server = Server::open(config, world).await?;
+    Ok(tokio::spawn(server.serve(async move {
+        // A sender that is gone means stop, too.
+        let _gone = stop.wait_for(|stop| *stop).await;
+    })))
 }
 
 /// A path as one types it: in quotes if it has characters that a shell would take for its own.
