@@ -16,6 +16,7 @@
 //! | [`DEVICE`] | one device of a wallet | HKDF salt |
 //! | [`ACCOUNT_KEY`] | the key of a customer's account at one bank | HKDF salt |
 //! | [`PURCHASE_KEY`] | the one-purchase pseudonym | HKDF salt |
+//! | [`CANCEL_SECRET`] | what cancels one purchase | HKDF salt |
 //! | [`SALE_SECRET`] | the secret `u` of one sale | HKDF salt |
 //! | [`ROLE_KEY`] | a role's keys under its own seed | HKDF salt |
 //! | [`STORAGE_KEY`] | what seals and names a wallet's records, under its storage key | HKDF salt |
@@ -59,6 +60,8 @@ pub const DEVICE: Label = Label("bauta1-device");
 pub const ACCOUNT_KEY: Label = Label("bauta1-account-key");
 /// Seed of the key that a customer uses for one purchase.
 pub const PURCHASE_KEY: Label = Label("bauta1-purchase-key");
+/// The secret with which a customer cancels one purchase.
+pub const CANCEL_SECRET: Label = Label("bauta1-cancel-secret");
 /// The secret of one sale, from the merchant's secret.
 pub const SALE_SECRET: Label = Label("bauta1-sale-secret");
 /// Seeds of a role's keys, from the role's own seed.
@@ -67,7 +70,7 @@ pub const ROLE_KEY: Label = Label("bauta1-role-key");
 pub const STORAGE_KEY: Label = Label("bauta1-storage-key");
 
 #[cfg(test)]
-const ALL: [Label; 14] = [
+const ALL: [Label; 15] = [
     SIGNATURE,
     ID,
     COIN_POINT,
@@ -79,6 +82,7 @@ const ALL: [Label; 14] = [
     DEVICE,
     ACCOUNT_KEY,
     PURCHASE_KEY,
+    CANCEL_SECRET,
     SALE_SECRET,
     ROLE_KEY,
     STORAGE_KEY,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::offer::Mode;
+
 /// A shop's goods and the conditions under which it sells. Identifiers are lower-case hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalogue {
@@ -13,6 +15,9 @@ pub struct Catalogue {
     pub log_policy: String,
     /// Banks whose money the shop takes.
     pub banks: Vec<AcceptedBank>,
+    /// How purchases can be decided here, by [`Mode::name`]; a shop that does not say so sells in mode FAST alone.
+    #[serde(default = "fast_alone")]
+    pub modes: Vec<String>,
     /// What is for sale.
     pub goods: Vec<Listing>,
 }
@@ -58,4 +63,14 @@ pub struct Listing {
 impl Catalogue {
     /// The longest catalogue that a wallet reads.
     pub const BYTES_MAX: usize = 64 * 1024 * 1024;
+
+    /// Whether the shop sells in this mode.
+    #[must_use]
+    pub fn offers(&self, mode: Mode) -> bool {
+        self.modes.iter().any(|offered| offered == mode.name())
+    }
+}
+
+fn fast_alone() -> Vec<String> {
+    vec![Mode::Fast.name().to_owned()]
 }

@@ -144,19 +144,22 @@ pub enum Outcome {
 /// its witnesses share an honest one: so both cannot be, and with all logs heard one of them is.
 #[must_use]
 pub fn outcome(words: &[Words], threshold: usize) -> Outcome {
-    let count = |question: fn(&Words) -> Word, answer| {
-        words
-            .iter()
-            .filter(|words| question(words) == answer)
-            .count()
+    let answers = |question: fn(&Words) -> Word| {
+        let count = |answer| {
+            words
+                .iter()
+                .filter(|words| question(words) == answer)
+                .count()
+        };
+        let is_yes = count(Word::Yes) >= threshold;
+        let is_no = words.len() - count(Word::No) < threshold;
+        (is_yes, is_no)
     };
-    let yes = |question| count(question, Word::Yes) >= threshold;
-    let no = |question| words.len() - count(question, Word::No) < threshold;
-    let (taken, committed): (fn(&Words) -> Word, fn(&Words) -> Word) =
-        (|words| words.taken, |words| words.committed);
-    match (yes(taken), yes(committed)) {
+    let (taken, not_taken) = answers(|words| words.taken);
+    let (committed, not_committed) = answers(|words| words.committed);
+    match (taken, committed) {
         (true, true) => Outcome::Captured,
-        _ if no(taken) || no(committed) => Outcome::Released,
+        _ if not_taken || not_committed => Outcome::Released,
         (true, false) => Outcome::Prepared,
         (false, _) => Outcome::Held,
     }

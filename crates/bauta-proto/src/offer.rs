@@ -38,6 +38,20 @@ pub enum Mode {
     Safe = 2,
 }
 
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Fast, Self::Safe];
+
+    /// What catalogues, settings and commands call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Safe => "safe",
+        }
+    }
+}
+
 /// A mode with what the merchant adds to it in an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 #[repr(u8)]

@@ -107,6 +107,7 @@ problems! {
     OtherLock = 4011, 409, Caller, "another lock pays for this offer already", "The second lock's money returns at its expiry.";
     DeliveryPending = 4012, 503, Elsewhere, "the sale is not in the log yet", "Repeat the same request in a few seconds.";
     DeliveryFailed = 4013, 409, Nobody, "the sale could not be logged in time", "The money returns at the lock's expiry; order again.";
+    ModeNotOffered = 4014, 400, Caller, "the shop does not sell in this mode", "Use one of the modes that the catalogue lists.";
 
     UnknownLog = 5001, 404, Caller, "the witness does not know a log with this origin", "Ask the witness's operator to list the log's key.";
     UnsignedCheckpoint = 5002, 403, Caller, "the checkpoint is not one that the log signed", "Send the note as the log signed it.";

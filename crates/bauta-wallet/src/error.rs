@@ -3,7 +3,10 @@
 use bauta_proto::{
     customer::{LockError, OfferError},
     ids::{BankId, ParseIdError},
-    log::{policy::PolicyTextError, reader::ReadError},
+    log::{
+        policy::{PolicyTextError, PolicyUseError},
+        reader::ReadError,
+    },
     money::{Money, MoneyError},
     problem::Fault,
     time::Seconds,
@@ -43,6 +46,12 @@ pub enum WalletError {
     /// The bank's log policy is not one.
     #[error("the bank's log policy is not valid")]
     Policy(#[from] PolicyTextError),
+    /// The bank's log policy can decide no lock now.
+    #[error(transparent)]
+    PolicyUse(#[from] PolicyUseError),
+    /// The shop does not sell in the mode that was asked for.
+    #[error("the shop does not sell in this mode")]
+    ModeNotOffered,
     /// The policy names no log that can be reached.
     #[error("the bank's log policy gives no address of its log")]
     NoLogAddress,
@@ -215,6 +224,7 @@ impl WalletError {
             Self::Log(ReadError::Call(error)) => fault_of_call(error, AtFault::Log),
             Self::Log(_) => AtFault::Log,
             Self::Policy(_)
+            | Self::PolicyUse(_)
             | Self::NoLogAddress
             | Self::UnexpectedBank { .. }
             | Self::BankChanged { .. }
@@ -263,6 +273,8 @@ impl WalletError {
                 "Set this machine's clock. If it is right, the log stands still: try later."
             }
             Self::PriceAbove { .. } => "Allow a higher price, or do not buy. Nothing was paid.",
+            Self::ModeNotOffered => "Choose another --mode, or another shop.",
+            Self::PolicyUse(_) => "Nothing was paid. Tell the bank.",
             Self::Offer(_) | Self::Ciphertext | Self::Catalogue => {
                 "Nothing was paid. Try again later or buy elsewhere."
             }

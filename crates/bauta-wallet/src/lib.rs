@@ -31,6 +31,6 @@ mod wallet;
 pub use self::{
     error::{AtFault, Result, WalletError},
     key::Protection,
-    purchase::{BuyOptions, PurchaseId, PurchaseReport, PurchaseState, SaveOptions},
+    purchase::{BuyOptions, CancelOutcome, PurchaseId, PurchaseReport, PurchaseState, SaveOptions},
     wallet::{Environment, Wallet},
 };

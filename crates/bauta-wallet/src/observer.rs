@@ -74,6 +74,8 @@ pub enum Write {
     Ended,
     /// What the delivered goods turned out to be.
     Opened,
+    /// That the owner wants a purchase back, or what logs promised about that.
+    Cancel,
 }
 
 /// What a request is for.
@@ -102,6 +104,8 @@ pub enum Send {
     LockStatus,
     /// Something of the log.
     Log,
+    /// What takes a lock back, to the logs.
+    Cancel,
 }
 
 /// Watches a wallet. Called synchronously: a harness that ends the process inside finds the wallet just as it was there.

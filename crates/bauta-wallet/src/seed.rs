@@ -168,6 +168,13 @@ impl Seed {
         SigningKey::from_seed(&seed)
     }
 
+    /// What cancels one purchase in mode SAFE; the lock has its hash.
+    #[must_use]
+    pub fn cancel_secret(&self, bank: BankId, nonce: &[u8; 32]) -> Secret<32> {
+        let parts = [bank.as_bytes(), nonce.as_slice()];
+        kdf::derive(label::CANCEL_SECRET, self.root.expose(), &parts)
+    }
+
     /// The secrets of the coin in `slot` of `bank`.
     #[must_use]
     pub fn coin(&self, bank: BankId, slot: &CoinSlot) -> CoinSecrets {

@@ -122,6 +122,7 @@ mod tests {
             listing("bb33", "Map"),
         ];
         let catalogue = Catalogue {
+            modes: vec!["fast".into()],
             merchant: String::new(),
             name: String::new(),
             log_policy: String::new(),

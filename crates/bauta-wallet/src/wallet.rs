@@ -229,13 +229,14 @@ impl<T: Transport> Wallet<T> {
         Ok(keyset)
     }
 
-    /// A reader of the log that the bank goes by.
-    pub(crate) fn log_reader(&self, bank: &Bank) -> Result<LogReader<T>> {
-        let policy = bank.parsed_policy()?;
-        let log = policy.logs().iter().find(|log| log.url.is_some()).cloned();
-        let reader =
-            log.and_then(|log| LogReader::new(self.transport.clone(), &log, Arc::new(policy)));
-        reader.ok_or(WalletError::NoLogAddress)
+    /// Readers of the logs by which the bank decides locks of this expiry.
+    pub(crate) fn log_readers(&self, bank: &Bank, expiry: Timestamp) -> Result<Vec<LogReader<T>>> {
+        let policy = Arc::new(bank.parsed_policy()?);
+        let readers = LogReader::all_for(&self.transport, &policy, expiry);
+        if readers.is_empty() {
+            return Err(WalletError::NoLogAddress);
+        }
+        Ok(readers)
     }
 }
 

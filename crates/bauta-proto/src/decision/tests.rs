@@ -220,7 +220,8 @@ fn of_prepare_commit_and_cancel_the_first_decides() {
     use Deed::{Cancel, Commit, Prepare};
     let line = EXPIRY.plus(CLOCK_TOLERANCE).0;
     let end = line + u64::from(WINDOW.0);
-    let rows: &[(&[(u64, Deed)], u64, Outcome)] = &[
+    type Row<'a> = (&'a [(u64, Deed)], u64, Outcome);
+    let rows: &[Row<'_>] = &[
         (&[(9, Cancel)], 9, Outcome::Released),
         (
             &[(9, Cancel), (9, Prepare), (9, Commit)],

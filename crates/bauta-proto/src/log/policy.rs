@@ -470,7 +470,7 @@ impl PolicyReader {
 
     fn set_log_threshold(&mut self, threshold: &str) -> Result<(), LineDefect> {
         let threshold = threshold.parse().map_err(|_| LineDefect::Threshold)?;
-        if threshold < 1 || threshold > LOGS_MAX {
+        if !(1..=LOGS_MAX).contains(&threshold) {
             return Err(LineDefect::Threshold);
         }
         let first = self.log_threshold.replace(threshold).is_none();

@@ -61,6 +61,8 @@ pub struct FetchedCheckpoint {
 pub struct ReadEntries {
     /// In the order of the log. Entries that this version does not understand are passed over; they decide nothing.
     pub leaves: Vec<Leaf>,
+    /// The index of each of them in the log.
+    pub indices: Vec<u64>,
     /// Where the next call goes on; to be stored together with what the leaves led to.
     pub frontier: Frontier,
     /// Whether the checkpoint's last leaf was reached. Only then may the lack of a leaf mean anything.
@@ -226,8 +228,11 @@ impl<T: Transport> LogReader<T> {
             Err(ReadError::Forked) if end > start => return Err(MerkleError::InvalidProof.into()),
             outcome => outcome?,
         }
+        let read = |(index, entry): (u64, &Vec<u8>)| Some((index, Leaf::from_bytes(entry)?));
+        let (indices, leaves) = (start..).zip(&entries).filter_map(read).unzip();
         Ok(ReadEntries {
-            leaves: entries.iter().filter_map(|e| Leaf::from_bytes(e)).collect(),
+            leaves,
+            indices,
             frontier,
             complete: end == size,
         })

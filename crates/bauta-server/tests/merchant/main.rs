@@ -2,5 +2,6 @@
 
 mod download;
 mod order;
+mod safe;
 mod sale;
 mod world;

@@ -237,7 +237,8 @@ async fn a_log_that_breaks_its_promise_is_on_record_and_the_money_comes_from_the
         (order.state, order.reason),
         (OrderState::Unknown, Some(Reason::BrokenPromise))
     );
-    let evidence = String::from_utf8(order.evidence.expect("kept")).expect("a note");
+    let evidence =
+        String::from_utf8(order.leaves[0].evidence.clone().expect("kept")).expect("a note");
     town.archive
         .policy()
         .check(&evidence)
@@ -259,8 +260,8 @@ async fn a_promise_without_a_checkpoint_by_half_of_the_time_is_insured_at_the_ba
     town.merchant.collect_receipts().await.expect("none yet");
     let order = town.record(&reply);
     assert_eq!(
-        (order.state, order.promise),
-        (OrderState::Captured, first.promises.into_iter().next())
+        (order.state, order.told_promises().cloned().collect()),
+        (OrderState::Captured, first.promises)
     );
 }
 

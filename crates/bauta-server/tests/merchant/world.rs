@@ -14,16 +14,16 @@ use axum::{
     body::{Body as HttpBody, to_bytes},
     http::{self, StatusCode, header::CONTENT_TYPE},
 };
-use bauta_crypto::{secret::Secret, sign::SigningKey};
+use bauta_crypto::{hash, secret::Secret, sign::SigningKey};
 use bauta_io::{HttpOptions, HttpTransport, SystemRng};
 use bauta_proto::{
     accept::{Accept, AcceptRequest, Delivery},
     codec::{Message, Signed},
-    ids::{BankId, LockTag, Pseudonym, Serial},
+    ids::{BankId, HashLock, LockTag, Pseudonym, Serial},
     limits::RECEIPT_BYTES_MAX,
     lock::{
-        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, Lock, LockMode, LockPrivate,
-        LockPublic, LockState, LockStatus, LockStatusRequest, TaggedLockState,
+        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, Lock, LockPrivate, LockPublic,
+        LockState, LockStatus, LockStatusRequest, TaggedLockState,
     },
     log::{
         leaf::{Deed, Leaf},
@@ -31,7 +31,7 @@ use bauta_proto::{
     },
     offer::{Mode, OrderReply, OrderRequest},
     problem::{Problem, ProblemKind},
-    submission::Promise,
+    submission::{Promise, Submission},
     time::{Clock, Seconds, Timestamp},
     transport::{
         Body, Endpoint, Method, Request, Response, Transport, TransportError, archive, bank,
@@ -56,6 +56,8 @@ use tower::ServiceExt;
 
 pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000);
 const LOG: &str = "http://log.example";
+/// What cancels every lock in mode SAFE.
+pub(crate) const CANCEL: [u8; 32] = [77; 32];
 const BANK: &str = "http://bank.example";
 
 /// What a way does to a request.
@@ -108,6 +110,8 @@ pub(crate) struct Town {
     pub(crate) archive: Arc<Archive>,
     pub(crate) net: Arc<Net>,
     pub(crate) merchant: Arc<Merchant<Net>>,
+    /// What orders ask for.
+    pub(crate) mode: Mode,
 }
 
 pub(crate) struct Whole(Option<Vec<u8>>);
@@ -329,6 +333,7 @@ impl Town {
             archive,
             net,
             merchant,
+            mode: Mode::Fast,
         }
     }
 
@@ -366,10 +371,24 @@ impl Town {
             version: good.version,
             bank: BankId::from(self.net.bank.key.verifying_key()),
             log_policy: self.archive.policy().policy_id(),
-            mode: Mode::Fast,
+            mode: self.mode,
             pseudonym: Pseudonym::from(key(3).verifying_key()),
             nonce: [nonce; 32],
         }
+    }
+
+    /// The payer's cancel goes to the log.
+    pub(crate) async fn cancel(&self, lock: &Lock) {
+        let submission = Submission::new(lock, Deed::Cancel, CANCEL);
+        let request = Request::post(archive::SubmitLeaf::PATH.to_owned(), &submission);
+        let (status, _) = exchange(&self.net.log, request, archive::SubmitLeaf::PATH).await;
+        assert_eq!(status, 200);
+    }
+
+    /// The log shows what it has, and the shop reads it.
+    pub(crate) async fn follow(&self) {
+        self.archive.publish_once().await.expect("published");
+        self.merchant.follow_logs().await.expect("followed");
     }
 
     /// The offer for a new good.
@@ -427,7 +446,7 @@ impl Town {
         let offer = &reply.offer.body;
         let expiry = self.clock.now().plus(Seconds(80));
         let public = LockPublic {
-            mode: LockMode::Fast,
+            mode: offer.mode.lock_mode(HashLock(hash::sha256(&[&CANCEL]))),
             bank: offer.bank,
             serial: Serial([serial; 16]),
             hash_lock: offer.hash_lock,
@@ -463,7 +482,7 @@ impl Town {
 
     /// The receipt on record proves the commit of this lock.
     pub(crate) fn check_receipt(&self, order: &Order, delivery: &Delivery) {
-        let receipt = order.receipt.as_ref().expect("a receipt");
+        let receipt = order.leaves[0].receipt.as_ref().expect("a receipt");
         assert!(receipt.len() <= RECEIPT_BYTES_MAX);
         let lock = &order.accept.as_ref().expect("a lock").lock;
         let leaf = Leaf::of_lock(
@@ -500,6 +519,7 @@ fn config(folder: PathBuf, bank: BankId) -> MerchantConfig {
         offer_minutes: 15,
         lock_min_s: None,
         lock_max_s: None,
+        modes: Mode::ALL.to_vec(),
         reveal_window_s: 60,
         dispute_window_s: 600,
         checkpoint_interval_s: 2,

@@ -252,7 +252,7 @@ pub enum BankCommand {
         at: Timestamp,
     },
     /// The payee takes the money.
-    Claim(Box<CheckedClaim>),
+    Claim(CheckedClaim),
 }
 
 /// What was done, now or by an earlier repeat of the same request.

@@ -251,14 +251,14 @@ pub(super) fn release(number: u8) -> BankCommand {
 }
 
 pub(super) fn claim(number: u8, proven: Option<[u8; 32]>) -> BankCommand {
-    BankCommand::Claim(Box::new(CheckedClaim {
+    BankCommand::Claim(CheckedClaim {
         lock_tag: tag(number),
         payee: payee(7),
         account: account(2),
         proven,
         seen: None,
         at: NOW,
-    }))
+    })
 }
 
 pub(super) fn advance(from_size: u64, to_size: u64) -> LogAdvance {
@@ -581,14 +581,14 @@ fn a_claim_is_paid_once(store: &mut dyn BankStoreOps) {
     assert_eq!(outcome(store, claim(8, None)), ClaimOutcome::Unknown);
     assert_eq!(outcome(store, claim(9, None)), ClaimOutcome::Undecided);
     one(store, capture(9, NOW)).expect("captured");
-    let stranger = BankCommand::Claim(Box::new(CheckedClaim {
+    let stranger = BankCommand::Claim(CheckedClaim {
         lock_tag: tag(9),
         payee: payee(8),
         account: account(3),
         proven: Some(PREIMAGE),
         seen: None,
         at: NOW,
-    }));
+    });
     assert_eq!(outcome(store, stranger), ClaimOutcome::WrongPayee);
     assert_eq!(sound(store).currencies[0].locked, amount(16));
     assert_eq!(outcome(store, claim(9, None)), ClaimOutcome::Credited);

@@ -2,18 +2,22 @@
 //!
 //! Of a customer it holds the pseudonym inside the offer, the lock and the acceptance, and nothing else.
 
+mod follow;
 mod goods;
 mod order;
 mod reader;
 mod row;
+mod sale_leaf;
 mod transition;
 
 #[cfg(test)]
 mod tests;
 
+pub use follow::{Cancel, LogPosition, LogStep};
 pub use goods::{GoodVersion, SaleState, ShelfRefusal};
 pub use order::{Actor, Order, OrderState, Reason, Standing};
 pub use reader::MerchantReader;
+pub use sale_leaf::SaleLeaf;
 pub use transition::{MerchantCommand, MerchantRefusal, NewOrder, Step};
 
 use std::path::Path;
@@ -25,7 +29,7 @@ use crate::sqlite::{Database, Schema, StoreError, attempt};
 
 const SCHEMA: Schema = Schema {
     application_id: 0x6261_754d,
-    migrations: &[include_str!("schema.sql")],
+    migrations: &[include_str!("schema.sql"), include_str!("logs.sql")],
 };
 
 /// The one who writes. An operator's command may open the same file beside a running role, to change goods.
@@ -107,6 +111,28 @@ impl MerchantStore {
         })
     }
 
+    /// Takes a step along a log; nothing happens if another has gone there before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn advance_log(&mut self, step: &LogStep) -> Result<(), StoreError> {
+        self.database
+            .transaction(|transaction| follow::advance(transaction, step))
+    }
+
+    /// Forgets at most `at_most` cancels of locks that expired before `moment`; how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn prune_cancels(
+        &mut self,
+        moment: Timestamp,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        self.database
+            .transaction(|transaction| follow::prune(transaction, moment, at_most))
+    }
+
     /// Puts the next version of `good` on the shelf, the first one of a good that is not there yet. The version before it
     /// leaves the shelf. Returns the version's number.
     ///
@@ -157,6 +183,6 @@ fn order_id(new: &NewOrder) -> [u8; 32] {
 }
 
 fn count_offers(connection: &Connection) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) AS offers FROM sale WHERE state = 1 AND state < 8";
+    let sql = "SELECT count(*) AS offers FROM sale WHERE state = 1 AND ended_at IS NULL";
     connection.query_row(sql, [], |row| Ok(row::unsigned(row, "offers")))?
 }

@@ -5,10 +5,13 @@ use bauta_proto::{
     codec::{Message, Signed},
     ids::{AccountId, GoodId, Txid},
     lock::LockStatus,
+    log::leaf::Deed,
     offer::{Offer, OrderRequest},
     submission::Promise,
     time::Timestamp,
 };
+
+use super::sale_leaf::SaleLeaf;
 
 /// How far an order has come. Each state has one owner, who alone leads on from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,25 +21,28 @@ pub enum OrderState {
     Offered = 1,
     /// A lock that pays for it is on record; the preimage has not left.
     Accepted = 2,
-    /// The preimage may have left for the log or the bank; neither has confirmed it.
+    /// The preimage may have left for the logs or the bank; neither has confirmed it.
     Sent = 3,
-    /// The expiry passed without an answer, or the log broke its promise: log and bank are asked what became of it.
+    /// The last moment passed without an answer, or too many logs broke their promises: logs and bank are asked what became
+    /// of it.
     Unknown = 4,
-    /// The log has promised the commit.
+    /// Enough logs have promised the commit.
     Promised = 5,
     /// The bank has taken the preimage.
     Captured = 6,
-    /// The receipt of the commit is on record.
+    /// The receipts of enough logs are on record.
     Logged = 7,
     /// The bank has credited the account. An end.
     Claimed = 8,
     /// There is no sale and no money. An end; the reason stands beside it.
     Failed = 9,
+    /// Mode SAFE: what prepares may have left for the logs; the preimage has not. Comes between `Accepted` and `Sent`.
+    Preparing = 10,
 }
 
 impl OrderState {
     /// All states.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Offered,
         Self::Accepted,
         Self::Sent,
@@ -46,6 +52,7 @@ impl OrderState {
         Self::Logged,
         Self::Claimed,
         Self::Failed,
+        Self::Preparing,
     ];
 
     pub(super) fn from_number(number: u8) -> Option<Self> {
@@ -61,7 +68,7 @@ pub enum Reason {
     TooLate = 1,
     /// The bank gave the money back.
     Released = 2,
-    /// The log has another leaf where it promised this one.
+    /// Too many logs have another leaf where they promised this one.
     BrokenPromise = 3,
     /// The bank has not seen the commit yet.
     Undecided = 4,
@@ -75,10 +82,12 @@ pub enum Reason {
     LockDenied = 8,
     /// Neither log nor bank answers.
     OutOfReach = 9,
+    /// The customer took the lock back before it was prepared.
+    Cancelled = 10,
 }
 
 impl Reason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::TooLate,
         Self::Released,
         Self::BrokenPromise,
@@ -88,6 +97,7 @@ impl Reason {
         Self::WrongPayee,
         Self::LockDenied,
         Self::OutOfReach,
+        Self::Cancelled,
     ];
 
     pub(super) fn from_number(number: u8) -> Option<Self> {
@@ -111,6 +121,9 @@ impl Reason {
             Self::WrongPayee => "the bank says that this lock pays somebody else",
             Self::LockDenied => "the bank denies a lock that it signed; the lock is kept as proof",
             Self::OutOfReach => "neither log nor bank has answered",
+            Self::Cancelled => {
+                "the customer cancelled before the sale was prepared; the key never left"
+            }
         }
     }
 }
@@ -144,6 +157,8 @@ pub struct Standing {
 /// One order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
+    /// Counts orders; one that was answered later has a larger number.
+    pub number: u64,
     /// The purchase's name.
     pub txid: Txid,
     /// The good.
@@ -166,16 +181,14 @@ pub struct Order {
     pub accepted_at: Option<Timestamp>,
     /// When the preimage may have left first.
     pub sent_at: Option<Timestamp>,
-    /// The log's promise.
-    pub promise: Option<Signed<Promise>>,
+    /// Since when the preimage may be handed to the customer: enough logs or the bank confirmed that they have it.
+    pub confirmed_at: Option<Timestamp>,
+    /// What logs said about the sale's leaves.
+    pub leaves: Vec<SaleLeaf>,
     /// When the bank confirmed that it has the preimage.
     pub captured_at: Option<Timestamp>,
     /// The bank's signed word for that.
     pub capture: Option<Signed<LockStatus>>,
-    /// The tlog-proof of the commit leaf, as text.
-    pub receipt: Option<Vec<u8>>,
-    /// What proves that the log broke its promise, as text.
-    pub evidence: Option<Vec<u8>>,
     /// What hinders it or ended it.
     pub reason: Option<Reason>,
     /// How often the state's owner has tried without success.
@@ -213,10 +226,30 @@ impl Order {
         self.accept.as_ref().map(|accept| accept.lock.public.expiry)
     }
 
-    /// Whether the preimage may be handed to the customer: log or bank have confirmed that they have it.
+    /// When the preimage must have been published; none before there is a lock.
+    #[must_use]
+    pub fn commit_until(&self) -> Option<Timestamp> {
+        let accept = self.accept.as_ref();
+        accept.map(|accept| accept.lock.public.commit_until())
+    }
+
+    /// Whether the preimage may be handed to the customer: logs or bank have confirmed that they have it.
     #[must_use]
     pub const fn is_deliverable(&self) -> bool {
-        self.promise.is_some() || self.captured_at.is_some()
+        self.confirmed_at.is_some()
+    }
+
+    /// What a log said about the sale's leaf for this deed.
+    #[must_use]
+    pub fn leaf(&self, log: &[u8; 32], deed: Deed) -> Option<&SaleLeaf> {
+        let is_meant = |leaf: &&SaleLeaf| leaf.log == *log && leaf.deed == deed;
+        self.leaves.iter().find(is_meant)
+    }
+
+    /// The promises that went to the customer with the preimage.
+    pub fn told_promises(&self) -> impl Iterator<Item = &Signed<Promise>> {
+        let told = self.leaves.iter().filter(|leaf| leaf.is_told);
+        told.map(|leaf| &leaf.promise)
     }
 
     /// What the state means at `now`, and who acts next.
@@ -228,6 +261,7 @@ impl Order {
             }
             (OrderState::Offered, _) => ("offered; not paid yet", Actor::Customer),
             (OrderState::Accepted, _) => ("paid; waits to be logged", Actor::Shop),
+            (OrderState::Preparing, _) => ("paid; waits to be prepared in the log", Actor::Log),
             (OrderState::Sent, _) => ("paid; the log has not confirmed yet", Actor::Log),
             (OrderState::Unknown, Some(Reason::BrokenPromise)) => {
                 (Reason::BrokenPromise.text(), Actor::Operator)
@@ -256,7 +290,11 @@ impl Order {
 /// Who can remove what keeps the money from being claimed.
 const fn hindered_by(reason: Reason) -> Actor {
     match reason {
-        Reason::Undecided | Reason::OutOfReach | Reason::Released | Reason::TooLate => Actor::Bank,
+        Reason::Undecided
+        | Reason::OutOfReach
+        | Reason::Released
+        | Reason::TooLate
+        | Reason::Cancelled => Actor::Bank,
         Reason::BadReceipt
         | Reason::Frozen
         | Reason::WrongPayee

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use bauta_proto::{
-    ids::{CiphertextRoot, GoodId, Txid},
+    ids::{CiphertextRoot, GoodId, LockTag, Txid},
     time::Timestamp,
 };
 
 use super::{
+    follow::{self, Cancel, LogPosition},
     goods::{self, GoodVersion},
     order::{Order, OrderState},
     row,
@@ -89,6 +90,22 @@ impl MerchantReader {
         at_most: usize,
     ) -> Result<Vec<Order>, StoreError> {
         row::due(self.database.connection(), state, now, at_most)
+    }
+
+    /// How far a log has been read for cancels; none before that was begun.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn log_position(&self, log: &[u8; 32]) -> Result<Option<LogPosition>, StoreError> {
+        follow::position(self.database.connection(), log)
+    }
+
+    /// All cancels that name this lock, in the order of each log. Whether they are the lock's is the caller's to check.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn cancels(&self, lock_tag: LockTag) -> Result<Vec<Cancel>, StoreError> {
+        follow::cancels(self.database.connection(), lock_tag)
     }
 
     /// Orders in any of `states` (in all states if it is empty), the newest first.

@@ -3,18 +3,20 @@
 use bauta_proto::{
     codec::Message,
     ids::{AccountId, GoodId, Txid},
+    offer::Mode,
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     order::{Order, OrderState, Reason},
+    sale_leaf,
     transition::NewOrder,
 };
 use crate::sqlite::StoreError;
 
-const COLUMNS: &str = "txid, good, version, answered_at, account, offer, state, due_at, accept, accepted_at, sent_at, \
-     promise, captured_at, capture, receipt, evidence, reason, attempts, ended_at";
+const COLUMNS: &str = "number, txid, good, version, answered_at, account, offer, state, due_at, accept, accepted_at, \
+     sent_at, confirmed_at, captured_at, capture, reason, attempts, ended_at";
 
 /// A number as SQLite keeps it: signed, so that what is larger stays at the end.
 pub(super) fn integer(number: u64) -> i64 {
@@ -30,8 +32,8 @@ pub(super) fn unsigned(row: &Row<'_>, column: &'static str) -> Result<u64, Store
 /// Writes a new order; none if one with its id is there already.
 pub(super) fn insert(connection: &Connection, new: &NewOrder) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO sale (order_id, txid, good, version, answered_at, account, offer, state, due_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8) ON CONFLICT (order_id) DO NOTHING",
+        "INSERT INTO sale (order_id, txid, good, version, answered_at, account, offer, is_safe, state, due_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, 1, ?8) ON CONFLICT (order_id) DO NOTHING",
     )?;
     let inserted = statement.execute(params![
         new.request.id(),
@@ -42,6 +44,7 @@ pub(super) fn insert(connection: &Connection, new: &NewOrder) -> Result<bool, St
         new.account.as_bytes(),
         new.offer.to_bytes(),
         integer(new.keep_until.0),
+        new.request.mode == Mode::Safe,
     ])?;
     Ok(inserted > 0)
 }
@@ -64,8 +67,11 @@ fn one(connection: &Connection, key: &str, value: &[u8]) -> Result<Option<Order>
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement
         .query_row([value], |row| Ok(read(row)))
-        .optional()?;
-    found.transpose()
+        .optional()?
+        .transpose()?;
+    found
+        .map(|order| with_leaves(connection, order))
+        .transpose()
 }
 
 /// Orders in `state` whose owner should look at them by now, those that wait longest first.
@@ -75,15 +81,14 @@ pub(super) fn due(
     now: Timestamp,
     at_most: usize,
 ) -> Result<Vec<Order>, StoreError> {
-    // The state stands in the text of the statement, so that SQLite sees that the partial index fits.
     let sql = format!(
-        "SELECT {COLUMNS} FROM sale WHERE state = {} AND state < 8 AND due_at <= ?1 ORDER BY due_at LIMIT ?2",
+        "SELECT {COLUMNS} FROM sale WHERE state = {} AND ended_at IS NULL AND due_at <= ?1 ORDER BY due_at LIMIT ?2",
         state as u8
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let at_most = integer(at_most as u64);
     let rows = statement.query_map(params![integer(now.0), at_most], |row| Ok(read(row)))?;
-    rows.map(|row| row?).collect()
+    rows.map(|row| with_leaves(connection, row??)).collect()
 }
 
 /// Orders in any of `states` (all states if it is empty), the newest first.
@@ -103,13 +108,22 @@ pub(super) fn list(
     let sql = format!("SELECT {COLUMNS} FROM sale {condition} ORDER BY number DESC LIMIT ?1");
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([integer(at_most as u64)], |row| Ok(read(row)))?;
-    rows.map(|row| row?).collect()
+    rows.map(|row| with_leaves(connection, row??)).collect()
 }
 
+fn with_leaves(connection: &Connection, mut order: Order) -> Result<Order, StoreError> {
+    if order.state != OrderState::Offered {
+        order.leaves = sale_leaf::of_sale(connection, integer(order.number))?;
+    }
+    Ok(order)
+}
+
+/// All but the leaves.
 fn read(row: &Row<'_>) -> Result<Order, StoreError> {
     let damaged = || StoreError::Damaged("order");
     let reason: Option<u8> = row.get("reason")?;
     Ok(Order {
+        number: unsigned(row, "number")?,
         txid: Txid(row.get("txid")?),
         good: GoodId(row.get("good")?),
         version: row.get("version")?,
@@ -122,11 +136,10 @@ fn read(row: &Row<'_>) -> Result<Order, StoreError> {
         accept: message(row, "accept")?,
         accepted_at: moment(row, "accepted_at")?,
         sent_at: moment(row, "sent_at")?,
-        promise: message(row, "promise")?,
+        confirmed_at: moment(row, "confirmed_at")?,
+        leaves: Vec::new(),
         captured_at: moment(row, "captured_at")?,
         capture: message(row, "capture")?,
-        receipt: row.get("receipt")?,
-        evidence: row.get("evidence")?,
         reason: reason
             .map(|number| Reason::from_number(number).ok_or_else(damaged))
             .transpose()?,

@@ -12,6 +12,7 @@ use bauta_proto::{
         Serial, Txid,
     },
     lock::{Lock, LockMode, LockPrivate, LockPublic, LockStatus},
+    log::leaf::Deed,
     merchant::{Conditions, GoodForSale, Seller, compose_offer},
     offer::{Mode, OrderRequest, Terms},
     submission::Promise,
@@ -95,9 +96,13 @@ fn good(number: u8) -> GoodForSale {
 }
 
 fn offer(number: u8, now: Timestamp) -> MerchantCommand {
+    offer_in(Mode::Fast, number, now)
+}
+
+fn offer_in(mode: Mode, number: u8, now: Timestamp) -> MerchantCommand {
     let key = SigningKey::from_seed(&Secret::new([1; 32]));
     let request = OrderRequest {
-        mode: Mode::Fast,
+        mode,
         merchant: MerchantId::from(key.verifying_key()),
         good: GoodId([1; 16]),
         version: 1,
@@ -173,7 +178,10 @@ fn promise() -> Box<Signed<Promise>> {
 
 fn promised() -> Step {
     Step::Promise {
-        promise: promise(),
+        deed: Deed::Commit,
+        promises: vec![*promise()],
+        threshold: 1,
+        at: NOW,
         due_at: NOW,
     }
 }
@@ -242,7 +250,10 @@ fn every_step_survives_a_crash_and_its_repeat_changes_nothing() {
     let txid = order.txid;
     shop.one(accept(&order, 1, false)).expect("taken");
     let log = Step::Log {
+        log: [1; 32],
+        deed: Deed::Commit,
         receipt: vec![1],
+        threshold: 1,
         due_at: NOW,
     };
     let steps = [
@@ -294,15 +305,19 @@ fn an_answer_once_given_stays_when_the_log_breaks_its_promise() {
     let txid = shop.sent(1).txid;
     shop.step(txid, promised());
     let broken = Step::BreakPromise {
+        log: [1; 32],
+        deed: Deed::Commit,
+        threshold: 1,
         evidence: vec![7],
         due_at: NOW,
     };
     let order = shop.step(txid, broken);
     assert_eq!(order.state, OrderState::Unknown);
-    assert_eq!(order.evidence, Some(vec![7]));
+    assert_eq!(order.leaves[0].evidence, Some(vec![7]));
     assert_eq!(order.standing(NOW).next, Actor::Operator);
     let order = shop.step(txid, captured());
-    assert_eq!(order.promise, Some(*promise()));
+    let told: Vec<_> = order.told_promises().cloned().collect();
+    assert_eq!(told, [*promise()]);
 }
 
 #[test]
@@ -437,7 +452,205 @@ fn a_sale_is_on_record_with_a_pseudonym_and_nothing_else_about_the_customer() {
         .expect("a statement");
     let rows = statement.query_map([], |row| row.get(0)).expect("reads");
     let columns: Vec<String> = rows.map(|name| name.expect("a name")).collect();
-    let known = "number order_id txid good version answered_at account offer state due_at accept accepted_at sent_at \
-         promise captured_at capture receipt evidence reason attempts ended_at";
+    let known = "number order_id txid good version answered_at account offer is_safe state due_at accept accepted_at \
+         sent_at confirmed_at captured_at capture reason attempts ended_at";
     assert_eq!(columns.join(" "), known);
+}
+
+/// A log's promise of a leaf.
+fn promise_of(log: u8) -> Signed<Promise> {
+    let mut promise = *promise();
+    promise.body.log = [log; 32];
+    promise
+}
+
+/// Promises of which two are enough.
+fn promised_by(deed: Deed, logs: &[u8]) -> Step {
+    Step::Promise {
+        deed,
+        promises: logs.iter().map(|log| promise_of(*log)).collect(),
+        threshold: 2,
+        at: NOW,
+        due_at: NOW,
+    }
+}
+
+#[test]
+fn with_several_logs_enough_promises_release_the_key_and_later_ones_change_no_answer() {
+    let mut shop = Shop::new();
+    let txid = shop.sent(1).txid;
+    let order = shop.step(txid, promised_by(Deed::Commit, &[1]));
+    assert_eq!(
+        (order.state, order.is_deliverable()),
+        (OrderState::Sent, false)
+    );
+    let order = shop.step(txid, promised_by(Deed::Commit, &[2]));
+    assert_eq!(
+        (order.state, order.is_deliverable()),
+        (OrderState::Promised, true)
+    );
+    let told: Vec<_> = order.told_promises().cloned().collect();
+    assert_eq!(told, [promise_of(1), promise_of(2)]);
+    let order = shop.step(txid, promised_by(Deed::Commit, &[3]));
+    assert_eq!(order.leaves.len(), 3);
+    let still: Vec<_> = order.told_promises().cloned().collect();
+    assert_eq!(still, told);
+}
+
+#[test]
+fn one_log_that_breaks_its_promise_is_noted_and_the_sale_goes_on_with_the_others() {
+    let mut shop = Shop::new();
+    let txid = shop.sent(1).txid;
+    shop.step(txid, promised_by(Deed::Commit, &[1, 2, 3]));
+    let broken = |log| Step::BreakPromise {
+        log: [log; 32],
+        deed: Deed::Commit,
+        evidence: vec![7],
+        threshold: 2,
+        due_at: NOW,
+    };
+    let order = shop.step(txid, broken(2));
+    assert_eq!(order.state, OrderState::Promised);
+    assert_eq!(
+        order
+            .leaf(&[2; 32], Deed::Commit)
+            .map(|leaf| leaf.evidence.is_some()),
+        Some(true)
+    );
+    let receipt = |log| Step::Log {
+        log: [log; 32],
+        deed: Deed::Commit,
+        receipt: vec![log],
+        threshold: 2,
+        due_at: NOW,
+    };
+    assert_eq!(shop.step(txid, receipt(2)).state, OrderState::Promised);
+    assert_eq!(shop.step(txid, receipt(1)).state, OrderState::Promised);
+    assert_eq!(shop.step(txid, receipt(3)).state, OrderState::Logged);
+    let other = shop.sent(2).txid;
+    shop.step(other, promised_by(Deed::Commit, &[1, 2]));
+    assert_eq!(shop.step(other, broken(1)).state, OrderState::Unknown);
+}
+
+#[test]
+fn in_mode_safe_the_key_leaves_behind_what_prepares_only() {
+    let mut shop = Shop::new();
+    let order = shop.one(offer_in(Mode::Safe, 1, NOW)).expect("taken");
+    let txid = order.txid;
+    let prompt = shop.one(accept(&order, 1, true)).expect("taken");
+    assert_eq!(
+        (prompt.state, prompt.sent_at),
+        (OrderState::Preparing, None)
+    );
+    let order = shop.step(txid, promised_by(Deed::Prepare, &[1, 2]));
+    assert_eq!(
+        (order.state, order.is_deliverable()),
+        (OrderState::Preparing, false)
+    );
+    // A promise of a commit that was never sent means nothing.
+    assert!(!shop.step(txid, captured()).is_deliverable());
+    shop.reopen();
+    assert_eq!(shop.in_state(OrderState::Preparing, NOW), [txid]);
+    let order = shop.step(txid, Step::Send { at: NOW });
+    assert_eq!((order.state, order.sent_at), (OrderState::Sent, Some(NOW)));
+    let waiting = shop.one(offer_in(Mode::Safe, 2, NOW)).expect("taken");
+    let waiting = shop.one(accept(&waiting, 2, false)).expect("taken");
+    assert_eq!(waiting.state, OrderState::Accepted);
+    let same = shop.step(waiting.txid, Step::Send { at: NOW });
+    assert_eq!(same.state, OrderState::Accepted);
+    let order = shop.step(waiting.txid, Step::Prepare { at: NOW });
+    assert_eq!(order.state, OrderState::Preparing);
+    let cancelled = Step::Fail {
+        reason: Reason::Cancelled,
+        at: NOW,
+    };
+    let order = shop.step(waiting.txid, cancelled);
+    assert_eq!((order.state, order.sent_at), (OrderState::Failed, None));
+}
+
+#[test]
+fn cancels_are_kept_with_the_position_behind_them_until_their_locks_are_long_over() {
+    let mut shop = Shop::new();
+    let before = shop.sent(1).number;
+    let mut frontier = bauta_crypto::merkle::Frontier::new();
+    frontier.append([1; 32]);
+    let begin = LogStep {
+        log: [5; 32],
+        from_size: None,
+        frontier: frontier.clone(),
+        cancels: Vec::new(),
+    };
+    shop.store.advance_log(&begin).expect("written");
+    let leaf = bauta_proto::log::leaf::Leaf::of_lock(
+        Deed::Cancel,
+        bauta_proto::ids::LockTag([6; 32]),
+        NOW,
+        [7; 32],
+    );
+    let cancel = Cancel {
+        log: [5; 32],
+        index: 1,
+        leaf: leaf.clone(),
+    };
+    frontier.append(leaf.hash());
+    let step = LogStep {
+        log: [5; 32],
+        from_size: Some(1),
+        frontier,
+        cancels: vec![cancel.clone()],
+    };
+    shop.store.advance_log(&step).expect("written");
+    shop.reopen();
+    shop.store.advance_log(&step).expect("a repeat");
+    shop.store.advance_log(&begin).expect("begun already");
+    let position = shop.reader().log_position(&[5; 32]).expect("reads");
+    let position = position.expect("begun");
+    assert_eq!(position.frontier.size(), 2);
+    assert_eq!(position.first_sale, before + 1);
+    let tag = bauta_proto::ids::LockTag([6; 32]);
+    assert_eq!(shop.reader().cancels(tag).expect("reads"), [cancel]);
+    assert_eq!(shop.store.prune_cancels(NOW, 10).expect("prunes"), 0);
+    let later = NOW.plus(Seconds(1));
+    assert_eq!(shop.store.prune_cancels(later, 10).expect("prunes"), 1);
+    assert_eq!(shop.reader().cancels(tag).expect("reads"), []);
+}
+
+#[test]
+fn what_one_log_said_before_there_were_several_is_kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("merchant.db");
+    let before = Schema {
+        migrations: &[include_str!("schema.sql")],
+        ..SCHEMA
+    };
+    let database = Database::open(&path, &before).expect("opens");
+    let MerchantCommand::Offer(new) = offer(1, NOW) else {
+        unreachable!("an offer")
+    };
+    let promise = promise();
+    let connection = database.connection();
+    connection
+        .execute(
+            "INSERT INTO sale (order_id, txid, good, version, answered_at, account, offer, state, due_at, accept, \
+             sent_at, promise, receipt) VALUES (?1, ?2, zeroblob(16), 1, 0, ?3, ?4, 9, 0, NULL, 5, ?5, x'09')",
+            rusqlite::params![
+                order_id(&new),
+                new.offer.body.txid().as_bytes(),
+                [6_u8; 32],
+                new.offer.to_bytes(),
+                promise.to_bytes(),
+            ],
+        )
+        .expect("written");
+    drop(database);
+    drop(MerchantStore::open(&path).expect("migrates"));
+    let reader = MerchantReader::open(&path).expect("opens for reading");
+    let kept = reader
+        .sale(new.offer.body.txid())
+        .expect("reads")
+        .expect("kept");
+    assert_eq!(kept.confirmed_at, Some(Timestamp(5)));
+    let leaf = kept.leaf(&promise.body.log, Deed::Commit).expect("kept");
+    assert_eq!((leaf.is_told, leaf.receipt.clone()), (true, Some(vec![9])));
+    assert_eq!(leaf.promise, *promise);
 }

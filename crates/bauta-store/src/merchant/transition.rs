@@ -5,6 +5,7 @@ use bauta_proto::{
     codec::{Message, Signed},
     ids::{AccountId, Txid},
     lock::LockStatus,
+    log::leaf::Deed,
     offer::{Offer, OrderRequest},
     submission::Promise,
     time::Timestamp,
@@ -14,6 +15,7 @@ use rusqlite::{Params, Transaction, params};
 use super::{
     order::{Order, OrderState, Reason},
     row::{self, integer},
+    sale_leaf,
 };
 use crate::sqlite::StoreError;
 
@@ -37,13 +39,13 @@ pub struct NewOrder {
 pub enum MerchantCommand {
     /// Writes an order and its answer; an order that is there already keeps its answer.
     Offer(Box<NewOrder>),
-    /// Offered -> Accepted, or Sent at once: the lock and the acceptance, which have been checked.
+    /// Offered -> Accepted, or at once Sent (in mode SAFE Preparing): the lock and the acceptance, which have been checked.
     Accept {
         /// Lock and acceptance.
         request: Box<AcceptRequest>,
         /// When they came.
         at: Timestamp,
-        /// Whether the preimage leaves as soon as this is on disk.
+        /// Whether the preimage, or what prepares, leaves as soon as this is on disk.
         send: bool,
     },
     /// A step behind acceptance.
@@ -53,16 +55,28 @@ pub enum MerchantCommand {
 /// A step of an order that has its lock. In a state that the step does not start from, it changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Accepted -> Sent: the preimage leaves as soon as this is on disk.
+    /// Accepted -> Preparing, in mode SAFE: what prepares leaves as soon as this is on disk.
+    Prepare {
+        /// When.
+        at: Timestamp,
+    },
+    /// Accepted, in mode SAFE Preparing -> Sent: the preimage leaves as soon as this is on disk. In mode SAFE the caller has
+    /// seen that the lock is prepared.
     Send {
         /// When.
         at: Timestamp,
     },
-    /// Sent or Unknown -> Promised: the log's promise, which has been checked.
+    /// Promises of logs, which have been checked. Sent or Unknown -> Promised, once enough logs promised the commit.
     Promise {
-        /// The promise.
-        promise: Box<Signed<Promise>>,
-        /// When to look for the receipt.
+        /// What was promised: prepare or commit.
+        deed: Deed,
+        /// The promises.
+        promises: Vec<Signed<Promise>>,
+        /// How many logs are enough.
+        threshold: usize,
+        /// When they came.
+        at: Timestamp,
+        /// When to look for the receipts.
         due_at: Timestamp,
     },
     /// Sent, Unknown or Promised -> Captured: the bank has the preimage.
@@ -72,21 +86,33 @@ pub enum Step {
         /// When it was confirmed.
         at: Timestamp,
     },
-    /// Promised -> Logged: the receipt, which has been checked.
+    /// The receipt of a leaf, which has been checked and is early. Promised -> Logged, once there are enough of the commit.
     Log {
+        /// The log's name.
+        log: [u8; 32],
+        /// Which leaf of the sale.
+        deed: Deed,
         /// The tlog-proof as text.
         receipt: Vec<u8>,
-        /// When to claim.
+        /// How many logs are enough.
+        threshold: usize,
+        /// When to claim, or to go on with a sale that is being prepared.
         due_at: Timestamp,
     },
-    /// Promised -> Unknown: the log has something else where it promised the leaf.
+    /// A log has something else where it promised the leaf. Promised -> Unknown, if too few promises of the commit are left.
     BreakPromise {
+        /// The log's name.
+        log: [u8; 32],
+        /// Which leaf of the sale.
+        deed: Deed,
         /// The checkpoint that contradicts the promise, as text.
         evidence: Vec<u8>,
+        /// How many logs are enough.
+        threshold: usize,
         /// When to ask the bank.
         due_at: Timestamp,
     },
-    /// Sent -> Unknown: the expiry passed without an answer.
+    /// Sent -> Unknown: the last moment passed without an answer.
     Lose {
         /// When to ask.
         due_at: Timestamp,
@@ -162,8 +188,8 @@ fn accept(
     };
     execute(
         transaction,
-        "UPDATE sale SET state = ?2, due_at = ?3, accept = ?4, accepted_at = ?3, \
-         sent_at = CASE WHEN ?2 = 3 THEN ?3 END WHERE txid = ?1 AND state = 1",
+        "UPDATE sale SET state = CASE WHEN ?2 = 3 AND is_safe = 1 THEN 10 ELSE ?2 END, due_at = ?3, accept = ?4, \
+         accepted_at = ?3, sent_at = CASE WHEN ?2 = 3 AND is_safe = 0 THEN ?3 END WHERE txid = ?1 AND state = 1",
         params![
             txid.as_bytes(),
             state as u8,
@@ -186,41 +212,74 @@ fn accept(
 fn take(transaction: &Transaction<'_>, txid: Txid, step: &Step) -> Result<(), StoreError> {
     let txid = txid.as_bytes();
     match step {
+        Step::Prepare { at } => execute(
+            transaction,
+            "UPDATE sale SET state = 10, due_at = ?2, reason = NULL, attempts = 0 \
+             WHERE txid = ?1 AND state = 2 AND is_safe = 1",
+            params![txid, integer(at.0)],
+        ),
         Step::Send { at } => execute(
             transaction,
             "UPDATE sale SET state = 3, sent_at = ?2, due_at = ?2, reason = NULL, attempts = 0 \
-             WHERE txid = ?1 AND state = 2",
+             WHERE txid = ?1 AND state = CASE is_safe WHEN 0 THEN 2 ELSE 10 END",
             params![txid, integer(at.0)],
         ),
-        Step::Promise { promise, due_at } => execute(
-            transaction,
-            "UPDATE sale SET state = 5, promise = ?2, due_at = ?3, reason = NULL, attempts = 0 \
-             WHERE txid = ?1 AND state IN (3, 4) AND promise IS NULL",
-            params![txid, promise.to_bytes(), integer(due_at.0)],
-        ),
+        Step::Promise {
+            deed,
+            promises,
+            threshold,
+            at,
+            due_at,
+        } => {
+            sale_leaf::insert(transaction, txid, *deed, promises)?;
+            confirm_promised(transaction, txid, *threshold, *at, *due_at)
+        }
         Step::Capture { word, at } => execute(
             transaction,
-            "UPDATE sale SET state = 6, capture = ?2, captured_at = ?3, due_at = ?3, reason = NULL, attempts = 0 \
-             WHERE txid = ?1 AND state IN (3, 4, 5)",
+            "UPDATE sale SET state = 6, capture = ?2, captured_at = ?3, confirmed_at = coalesce(confirmed_at, ?3), \
+             due_at = ?3, reason = NULL, attempts = 0 WHERE txid = ?1 AND state IN (3, 4, 5)",
             params![txid, word.to_bytes(), integer(at.0)],
         ),
-        Step::Log { receipt, due_at } => execute(
-            transaction,
-            "UPDATE sale SET state = 7, receipt = ?2, due_at = ?3, reason = NULL, attempts = 0 \
-             WHERE txid = ?1 AND state = 5",
-            params![txid, receipt, integer(due_at.0)],
-        ),
-        Step::BreakPromise { evidence, due_at } => execute(
-            transaction,
-            "UPDATE sale SET state = 4, evidence = ?2, due_at = ?3, reason = ?4, attempts = 0 \
-             WHERE txid = ?1 AND state = 5",
-            params![
-                txid,
-                evidence,
-                integer(due_at.0),
-                Reason::BrokenPromise as u8
-            ],
-        ),
+        Step::Log {
+            log,
+            deed,
+            receipt,
+            threshold,
+            due_at,
+        } => {
+            sale_leaf::keep_receipt(transaction, txid, (log, *deed), receipt)?;
+            execute(
+                transaction,
+                "UPDATE sale SET state = 7, due_at = ?3, reason = NULL, attempts = 0 WHERE txid = ?1 AND state = 5 \
+                 AND (SELECT count(*) FROM sale_leaf WHERE sale = number AND deed = 2 AND receipt IS NOT NULL) >= ?2",
+                params![txid, integer(*threshold as u64), integer(due_at.0)],
+            )?;
+            execute(
+                transaction,
+                "UPDATE sale SET due_at = min(due_at, ?2) WHERE txid = ?1 AND state = 10",
+                params![txid, integer(due_at.0)],
+            )
+        }
+        Step::BreakPromise {
+            log,
+            deed,
+            evidence,
+            threshold,
+            due_at,
+        } => {
+            sale_leaf::keep_evidence(transaction, txid, (log, *deed), evidence)?;
+            execute(
+                transaction,
+                "UPDATE sale SET state = 4, due_at = ?3, reason = ?4, attempts = 0 WHERE txid = ?1 AND state = 5 \
+                 AND (SELECT count(*) FROM sale_leaf WHERE sale = number AND deed = 2 AND evidence IS NULL) < ?2",
+                params![
+                    txid,
+                    integer(*threshold as u64),
+                    integer(due_at.0),
+                    Reason::BrokenPromise as u8
+                ],
+            )
+        }
         Step::Lose { due_at } => execute(
             transaction,
             "UPDATE sale SET state = 4, due_at = ?2, attempts = 0 WHERE txid = ?1 AND state = 3",
@@ -235,7 +294,7 @@ fn take(transaction: &Transaction<'_>, txid: Txid, step: &Step) -> Result<(), St
         Step::Fail { reason, at } => execute(
             transaction,
             "UPDATE sale SET state = 9, ended_at = ?2, reason = ?3 \
-             WHERE txid = ?1 AND state BETWEEN 2 AND 7",
+             WHERE txid = ?1 AND state IN (2, 3, 4, 5, 6, 7, 10)",
             params![txid, integer(at.0), *reason as u8],
         ),
         Step::Defer {
@@ -254,6 +313,32 @@ fn take(transaction: &Transaction<'_>, txid: Txid, step: &Step) -> Result<(), St
             ],
         ),
     }
+}
+
+/// Sent or Unknown -> Promised once enough logs have promised the commit and not broken that. The promises of that moment
+/// are what the customer is told, for ever.
+fn confirm_promised(
+    transaction: &Transaction<'_>,
+    txid: &[u8],
+    threshold: usize,
+    at: Timestamp,
+    due_at: Timestamp,
+) -> Result<(), StoreError> {
+    let threshold = integer(threshold as u64);
+    execute(
+        transaction,
+        "UPDATE sale_leaf SET is_told = 1 WHERE deed = 2 AND evidence IS NULL AND sale = \
+         (SELECT number FROM sale WHERE txid = ?1 AND state IN (3, 4) AND confirmed_at IS NULL AND \
+          (SELECT count(*) FROM sale_leaf WHERE sale = number AND deed = 2 AND evidence IS NULL) >= ?2)",
+        params![txid, threshold],
+    )?;
+    execute(
+        transaction,
+        "UPDATE sale SET state = 5, confirmed_at = coalesce(confirmed_at, ?3), due_at = ?4, reason = NULL, attempts = 0 \
+         WHERE txid = ?1 AND state IN (3, 4) AND \
+         (SELECT count(*) FROM sale_leaf WHERE sale = number AND deed = 2 AND evidence IS NULL) >= ?2",
+        params![txid, threshold, integer(at.0), integer(due_at.0)],
+    )
 }
 
 fn execute(

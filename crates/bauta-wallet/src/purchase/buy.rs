@@ -36,6 +36,9 @@ pub struct BuyOptions {
     pub price_max: Option<Money>,
     /// Pays from this bank; otherwise from the first that the shop accepts and that holds enough.
     pub bank: Option<BankId>,
+    /// How the purchase is decided; otherwise FAST, unless the shop sells in mode SAFE alone. Until the seller commits, the
+    /// owner can cancel a purchase in mode SAFE, which takes a little longer.
+    pub mode: Option<Mode>,
     /// Locks the money for this long; otherwise as short as the offer allows.
     pub lock_span: Option<Seconds>,
     /// Pays from the account, by name, instead of with coins.
@@ -49,6 +52,7 @@ impl Default for BuyOptions {
         Self {
             price_max: None,
             bank: None,
+            mode: None,
             lock_span: None,
             from_account: false,
             patience: Duration::from_secs(60),
@@ -96,8 +100,8 @@ impl<T: Transport> Wallet<T> {
         let bank = self.paying_bank(&catalogue, price, options).await?;
         let order = self.compose_order(
             parse::<MerchantId>(&catalogue.merchant)?,
-            parse::<GoodId>(&listing.good)?,
-            listing.version,
+            (parse::<GoodId>(&listing.good)?, listing.version),
+            chosen_mode(&catalogue, options.mode)?,
             &bank,
         )?;
         let mut id = [0; 8];
@@ -118,6 +122,7 @@ impl<T: Transport> Wallet<T> {
             attempts: 0,
             trouble: String::new(),
             defect: None,
+            cancel: None,
             stage: Stage::Ordering(Box::new(Ordering { order })),
         };
         let mut batch = Batch::new();
@@ -172,8 +177,8 @@ impl<T: Transport> Wallet<T> {
     pub(crate) fn compose_order(
         &mut self,
         merchant: MerchantId,
-        good: GoodId,
-        version: u32,
+        (good, version): (GoodId, u32),
+        mode: Mode,
         bank: &Bank,
     ) -> Result<OrderRequest> {
         let mut nonce = [0; 32];
@@ -185,7 +190,7 @@ impl<T: Transport> Wallet<T> {
             version,
             bank: bank.bank,
             log_policy: bank.parsed_policy()?.policy_id(),
-            mode: Mode::Fast,
+            mode,
             pseudonym: Pseudonym::from(pseudonym),
             nonce,
         })
@@ -229,6 +234,12 @@ impl<T: Transport> Wallet<T> {
         }
         Ok(bank)
     }
+}
+
+fn chosen_mode(catalogue: &Catalogue, asked: Option<Mode>) -> Result<Mode> {
+    let choice = asked.map_or(Mode::ALL.to_vec(), |mode| vec![mode]);
+    let offered = choice.into_iter().find(|mode| catalogue.offers(*mode));
+    offered.ok_or(WalletError::ModeNotOffered)
 }
 
 fn listed_price(listing: &Listing) -> Result<Money> {

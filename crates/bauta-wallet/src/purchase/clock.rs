@@ -1,15 +1,23 @@
 //! Whether this machine's clock can be relied on: the log's witnesses say what time it is.
 
-use bauta_crypto::merkle::Frontier;
+use std::time::Duration;
+
 use bauta_proto::{
-    log::{policy::CheckedCheckpoint, reader::FetchedCheckpoint},
+    log::{
+        policy::CheckedCheckpoint,
+        reader::{LogReader, ReadError},
+    },
+    submission::Promise,
     time::{CLOCK_TOLERANCE, Seconds, Timestamp},
-    transport::Transport,
+    transport::{CallError, Transport, TransportError},
 };
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use crate::{
     error::{Result, WalletError},
     observer::{Event, Send},
+    purchase::LogMark,
     records::Bank,
     wallet::Wallet,
 };
@@ -18,23 +26,58 @@ use crate::{
 /// machine's clock is ahead, and both are reasons not to lock.
 const CHECKPOINT_AGE_MAX: Seconds = Seconds(600);
 
+/// How long a log may take to show where it stands, while others have shown it.
+const LOG_PATIENCE: Duration = Duration::from_secs(10);
+
 impl<T: Transport> Wallet<T> {
-    /// The log's latest checkpoint and the edge of its tree, if its witnesses' clocks and this machine's agree.
+    /// Where the logs stand that take locks of this expiry, as far as they answer and their witnesses' clocks and this
+    /// machine's agree: enough of them, or why not.
     pub(crate) async fn checked_clock(
         &mut self,
         bank: &Bank,
-    ) -> Result<(FetchedCheckpoint, Frontier)> {
-        let reader = self.log_reader(bank)?;
+        expiry: Timestamp,
+    ) -> Result<Vec<LogMark>> {
+        let policy = bank.parsed_policy()?;
+        policy.check_use(expiry)?;
+        let readers = self.log_readers(bank, expiry)?;
         self.observe(Event::BeforeSend(Send::Log));
-        let checkpoint = reader.checkpoint().await;
+        let now = self.now();
+        let looks = join_all(readers.iter().map(|reader| look(reader, now))).await;
         self.observe(Event::AfterSend(Send::Log));
-        let checkpoint = checkpoint.map_err(WalletError::Log)?;
-        if let Some(time) = quorum_time(checkpoint.checked()) {
-            check_clock(self.now(), time)?;
+        let (mut marks, mut failure) = (Vec::new(), None);
+        for look in looks {
+            match look {
+                Ok(mark) => marks.push(mark),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
-        let edge = reader.edge(&checkpoint).await.map_err(WalletError::Log)?;
-        Ok((checkpoint, edge))
+        match failure {
+            Some(failure) if marks.len() < policy.log_threshold() => Err(failure),
+            _ => Ok(marks),
+        }
     }
+}
+
+/// Where one log stands.
+async fn look<T: Transport>(reader: &LogReader<T>, now: Timestamp) -> Result<LogMark> {
+    let look = async {
+        let checkpoint = reader.checkpoint().await?;
+        let edge = reader.edge(&checkpoint).await?;
+        Ok((checkpoint, edge))
+    };
+    let silence = || ReadError::Call(CallError::Transport(TransportError::Timeout));
+    let looked = timeout(LOG_PATIENCE, look).await;
+    let (checkpoint, edge) = looked
+        .unwrap_or_else(|_| Err(silence()))
+        .map_err(WalletError::Log)?;
+    if let Some(time) = quorum_time(checkpoint.checked()) {
+        check_clock(now, time)?;
+    }
+    Ok(LogMark {
+        log: Promise::log_name(reader.origin()),
+        size: checkpoint.size(),
+        edge: edge.hashes().to_vec(),
+    })
 }
 
 /// The latest moment at or after which a quorum cosigned; none when the policy asks for no cosignature.

@@ -9,7 +9,7 @@ use bauta_proto::{
 };
 
 use super::{
-    Offered, Ordering, Purchase, PurchaseId, Stage,
+    Offered, Ordering, Purchase, Stage,
     download::{Download, Outcome},
 };
 use crate::{
@@ -48,6 +48,9 @@ impl<T: Transport> Wallet<T> {
             Stage::Offered(offered) => self.download(purchase, *offered).await,
             Stage::Downloaded(offered) => self.prepare_lock(purchase, *offered).await,
             Stage::Locking(locking) => self.lock(purchase, *locking).await,
+            Stage::Accepting(accepting) if purchase.is_cancelling() => {
+                self.take_lock_back(purchase, *accepting).await
+            }
             Stage::Accepting(accepting) => self.accept(purchase, *accepting).await,
             Stage::Delivered(delivered) => self.fetch_receipt(purchase, *delivered).await,
             Stage::Receipted(_) | Stage::Returned(_) | Stage::Refused => Ok(Progress::Ended),
@@ -92,22 +95,6 @@ impl<T: Transport> Wallet<T> {
         purchase.stage = Stage::Refused;
         batch.put(&purchase);
         self.commit(Write::Ended, batch)
-    }
-
-    /// Gives up a purchase for which no money has been locked or asked for.
-    ///
-    /// # Errors
-    /// [`WalletError::TooLate`] when it goes further than that.
-    pub fn cancel(&mut self, id: PurchaseId) -> Result<()> {
-        let mut purchase = self.purchase(id)?;
-        match purchase.stage {
-            Stage::Ordering(_) | Stage::Offered(_) | Stage::Downloaded(_) => {
-                "cancelled by the owner".clone_into(&mut purchase.trouble);
-                self.commit_refused(purchase, Batch::new())
-            }
-            Stage::Refused => Ok(()),
-            _ => Err(WalletError::TooLate),
-        }
     }
 
     async fn order(&mut self, purchase: Purchase, ordering: Ordering) -> Result<Progress> {
@@ -187,7 +174,8 @@ impl<T: Transport> Wallet<T> {
         }
         let bank = self.bank(purchase.bank)?;
         let order = &offered.order;
-        let order = self.compose_order(order.merchant, order.good, order.version, &bank)?;
+        let good = (order.good, order.version);
+        let order = self.compose_order(order.merchant, good, order.mode, &bank)?;
         let stage = Stage::Ordering(Box::new(Ordering { order }));
         self.advance(purchase, stage, Write::Order, Batch::new())
     }

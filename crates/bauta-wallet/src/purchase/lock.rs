@@ -1,5 +1,6 @@
 //! The step that locks money: composing the request, keeping it, and what the bank makes of it.
 
+use bauta_crypto::hash;
 use bauta_proto::{
     codec::Message,
     coin::{Authorized, authorize},
@@ -7,6 +8,7 @@ use bauta_proto::{
     ids::{AccountId, HashLock},
     lock::{LockReply, LockRequest, Payer},
     money::Amount,
+    offer::OfferMode,
     problem::ProblemKind,
     time::{Seconds, Timestamp},
     transport::{CallError, Transport, bank as bank_endpoints},
@@ -60,7 +62,8 @@ impl<T: Transport> Wallet<T> {
         let opened = offered.opened();
         let offer = opened.offer();
         let bank = self.scanned_bank(purchase.bank).await?;
-        let (checkpoint, edge) = self.checked_clock(&bank).await?;
+        let expiry = lock_expiry(&purchase, &opened, self.now())?;
+        let logs = self.checked_clock(&bank, expiry).await?;
         let expiry = lock_expiry(&purchase, &opened, self.now())?;
         let mut batch = Batch::new();
         let (request, change) = match purchase.payer {
@@ -77,8 +80,7 @@ impl<T: Transport> Wallet<T> {
             offered,
             request,
             change,
-            log_size: checkpoint.size(),
-            log_edge: edge.hashes().to_vec(),
+            logs,
         };
         let stage = Stage::Locking(Box::new(locking));
         self.advance(purchase, stage, Write::LockIntent, batch)
@@ -97,7 +99,7 @@ impl<T: Transport> Wallet<T> {
             account: AccountId::from(key.verifying_key()),
             nonce,
         };
-        let body = opened.lock_request(expiry, HashLock([0; 32]), payer, Vec::new());
+        let body = opened.lock_request(expiry, self.cancel_hash(opened), payer, Vec::new());
         let signatures = vec![body.sign(&key)];
         Authorized { body, signatures }
     }
@@ -125,7 +127,7 @@ impl<T: Transport> Wallet<T> {
         let keys: Vec<_> = secrets.iter().map(|secrets| &secrets.key).collect();
         let body = opened.lock_request(
             expiry,
-            HashLock([0; 32]),
+            self.cancel_hash(opened),
             Payer::Coins(inputs.clone()),
             outputs,
         );
@@ -134,6 +136,13 @@ impl<T: Transport> Wallet<T> {
             batch.put(coin);
         }
         Ok((authorize(body, &inputs, &keys), slots))
+    }
+
+    /// The hash of what cancels the purchase.
+    fn cancel_hash(&self, opened: &OpenedOffer) -> HashLock {
+        let offer = opened.offer();
+        let secret = self.seed.cancel_secret(offer.bank, &offer.nonce);
+        HashLock(hash::sha256(&[secret.expose()]))
     }
 
     /// Sends the request, as often as it takes, and keeps the lock.
@@ -216,7 +225,8 @@ impl<T: Transport> Wallet<T> {
         // Either the span is too long, or the coins' keyset ends before the lock can be settled: newer coins may do, once.
         let is_too_far = is_too_far(&error) && purchase.attempts == 1;
         let may_again = is_too_far || may_lock_again(&error);
-        let progress = if may_again && purchase.attempts < ATTEMPTS_MAX {
+        let is_wanted = purchase.cancel.is_none() && purchase.attempts < ATTEMPTS_MAX;
+        let progress = if may_again && is_wanted {
             let stage = Stage::Downloaded(Box::new(locking.offered.clone()));
             self.advance(purchase, stage, Write::Ended, batch)
         } else {
@@ -271,8 +281,13 @@ fn is_too_far(error: &CallError) -> bool {
 
 fn lock_expiry(purchase: &Purchase, opened: &OpenedOffer, now: Timestamp) -> Result<Timestamp> {
     let offer = opened.offer();
+    let reveal_window = match offer.mode {
+        OfferMode::Fast => Seconds(0),
+        OfferMode::Safe { reveal_window, .. } => reveal_window,
+    };
+    let is_short = offer.lock_min <= SPAN_UNASKED_MAX && reveal_window <= SPAN_UNASKED_MAX;
     match purchase.lock_span.map(Seconds) {
-        None if offer.lock_min <= SPAN_UNASKED_MAX => Ok(opened.lock_expiry(now)),
+        None if is_short => Ok(opened.lock_expiry(now)),
         Some(span) if (offer.lock_min..=offer.lock_max).contains(&span) => Ok(now.plus(span)),
         _ => Err(WalletError::Expiry {
             lock_min: offer.lock_min,

@@ -5,6 +5,7 @@
 //! came before it, which is also the evidence.
 
 mod buy;
+mod cancel;
 mod clock;
 mod download;
 mod drive;
@@ -37,6 +38,7 @@ use crate::{
 
 pub use self::{
     buy::BuyOptions,
+    cancel::{CancelOutcome, Cancelling},
     report::{PurchaseReport, PurchaseState},
     resume::{ResumeReport, Trouble},
     save::SaveOptions,
@@ -101,6 +103,8 @@ pub struct Purchase {
     pub trouble: String,
     /// What the goods turned out to be.
     pub defect: Option<Defect>,
+    /// Whether its owner wants it back (mode SAFE, with money asked for).
+    pub cancel: Option<Cancelling>,
     /// How far it is.
     pub stage: Stage,
 }
@@ -209,10 +213,19 @@ pub struct Locking {
     pub request: Authorized<LockRequest>,
     /// Where the secrets of the change come from, in the order of the outputs.
     pub change: Vec<CoinSlot>,
-    /// How many leaves the log had before: the commit comes behind them.
-    pub log_size: u64,
-    /// The edge of the log's tree then.
-    pub log_edge: Vec<[u8; 32]>,
+    /// Where the logs stood before: all leaves of the lock come behind.
+    pub logs: Vec<LogMark>,
+}
+
+/// Where a log stood at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct LogMark {
+    /// The log's name, as in its promises.
+    pub log: [u8; 32],
+    /// How many leaves it had.
+    pub size: u64,
+    /// The edge of its tree.
+    pub edge: Vec<[u8; 32]>,
 }
 
 /// Waits for the preimage.
@@ -233,8 +246,8 @@ pub struct Delivered {
     pub accepting: Accepting,
     /// u.
     pub preimage: [u8; 32],
-    /// The log's promise, when the merchant passed it on.
-    pub promise: Option<Signed<Promise>>,
+    /// The logs' promises, when the merchant passed them on.
+    pub promises: Vec<Signed<Promise>>,
     /// The bank's word that the lock was captured, when the preimage came from there.
     pub captured: Option<Signed<LockStatus>>,
 }
@@ -244,8 +257,8 @@ pub struct Delivered {
 pub struct Receipted {
     /// The rest.
     pub delivered: Delivered,
-    /// The tlog-proof as text, verified; empty when the bank took the preimage and the log never saw it.
-    pub receipt: Vec<u8>,
+    /// The tlog-proofs of enough logs as text, verified; none when the bank took the preimage and the logs never saw it.
+    pub receipts: Vec<Vec<u8>>,
 }
 
 impl Record for Purchase {

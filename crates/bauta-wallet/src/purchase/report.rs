@@ -3,7 +3,9 @@
 use bauta_proto::transport::Transport;
 use serde::Serialize;
 
-use super::{Defect, PayerKind, Purchase, PurchaseId, Stage};
+use super::{
+    CancelOutcome, Defect, PayerKind, Purchase, PurchaseId, Stage, cancel::cancellable_until,
+};
 use crate::{
     error::{Result, WalletError},
     file_name::safe_file_name,
@@ -61,6 +63,12 @@ pub struct PurchaseReport {
     pub txid: Option<String>,
     /// The lock's name in public.
     pub lock_tag: Option<String>,
+    /// How it is decided: `fast`, or `safe`.
+    pub mode: &'static str,
+    /// Until when it can be cancelled with money locked, unless the seller commits before; none when it cannot.
+    pub cancellable_until: Option<u64>,
+    /// What became of the wish to cancel it.
+    pub cancel: Option<CancelOutcome>,
     /// When the money returns if it does not pay.
     pub expires_at: Option<u64>,
     /// The file's name, made safe.
@@ -107,6 +115,9 @@ impl From<&Purchase> for PurchaseReport {
             created_at: purchase.created_at.0,
             txid: offer.map(|offer| offer.txid().hex()),
             lock_tag: lock.map(|lock| lock.lock_tag().hex()),
+            mode: purchase.mode().name(),
+            cancellable_until: cancellable_until(purchase).map(|until| until.0),
+            cancel: purchase.cancel.as_ref().map(|cancel| cancel.outcome),
             expires_at: lock.map(|lock| lock.public.expiry.0),
             file_name: terms.map(|terms| safe_file_name(&terms.file_name)),
             media_type: terms.map(|terms| printable(&terms.media_type)),
@@ -115,7 +126,7 @@ impl From<&Purchase> for PurchaseReport {
             refund_rule: terms.map(|terms| printable(&terms.refund_rule)),
             bytes: offer.map(|offer| offer.pt_len),
             blake3: offer.map(|offer| offer.pt_root.hex()),
-            receipt_verified: receipt(&purchase.stage).is_some(),
+            receipt_verified: !receipts(&purchase.stage).is_empty(),
             defect: purchase.defect,
             trouble: Some(purchase.trouble.clone()).filter(|trouble| !trouble.is_empty()),
         }
@@ -162,22 +173,26 @@ impl<T: Transport> Wallet<T> {
         }
     }
 
-    /// The receipt of a purchase as a tlog-proof, which anybody can check with the bank's log policy.
+    /// The receipt of a purchase as tlog-proofs, one after the other if several logs have to agree, which anybody can check
+    /// with the bank's log policy.
     ///
     /// # Errors
     /// [`WalletError::NotDelivered`] as long as there is none.
     pub fn receipt(&self, id: PurchaseId) -> Result<String> {
         let purchase = self.purchase(id)?;
-        let receipt = receipt(&purchase.stage).map(|text| String::from_utf8_lossy(text).into());
-        receipt.ok_or(WalletError::NotDelivered)
+        let receipts = receipts(&purchase.stage).concat();
+        let text = String::from_utf8(receipts).unwrap_or_default();
+        Some(text)
+            .filter(|text| !text.is_empty())
+            .ok_or(WalletError::NotDelivered)
     }
 }
 
-/// The verified receipt, if there is one.
-fn receipt(stage: &Stage) -> Option<&[u8]> {
+/// The verified receipts, if there are any.
+fn receipts(stage: &Stage) -> &[Vec<u8>] {
     match stage {
-        Stage::Receipted(receipted) if !receipted.receipt.is_empty() => Some(&receipted.receipt),
-        _ => None,
+        Stage::Receipted(receipted) => &receipted.receipts,
+        _ => &[],
     }
 }
 

@@ -7,20 +7,22 @@ use bauta_proto::{
     accept::Delivery,
     codec::Signed,
     decision::{Age, age},
-    ids::LockTag,
     lock::{LockState, LockStatus, LockStatusRequest},
     log::{
-        leaf::{Deed, Leaf},
+        leaf::Deed,
         reader::{FetchedCheckpoint, LogReader, ReadError},
     },
     problem::ProblemKind,
     submission::Promise,
-    time::{CLOCK_TOLERANCE, Seconds},
+    time::{Seconds, Timestamp},
     transport::{CallError, Transport, bank as bank_endpoints, merchant},
 };
 
+use futures_util::future::join_all;
+
 use super::{
-    Accepting, Delivered, Purchase, Receipted, Stage,
+    Accepting, Delivered, Locking, Purchase, Receipted, Stage,
+    cancel::decided_at,
     drive::{Progress, Waiting, waiting},
 };
 use crate::{
@@ -32,19 +34,19 @@ use crate::{
 };
 
 /// How long after expiry and tolerance a bank may take to read the log's next checkpoint.
-const RELEASE_GRACE: Seconds = Seconds(10);
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const RELEASE_GRACE: Seconds = Seconds(10);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// The preimage, and who says so.
 struct Found {
     preimage: [u8; 32],
-    promise: Option<Signed<Promise>>,
+    promises: Vec<Signed<Promise>>,
     captured: Option<Signed<LockStatus>>,
 }
 
-/// A leaf in the log.
+/// A commit in a log.
 struct FoundLeaf {
-    leaf: Leaf,
+    preimage: [u8; 32],
     index: u64,
 }
 
@@ -63,7 +65,7 @@ impl<T: Transport> Wallet<T> {
             Ok(delivery) if is_right(&delivery, &accepting) => {
                 let found = Found {
                     preimage: delivery.preimage,
-                    promise: delivery.promises.into_iter().next(),
+                    promises: delivery.promises,
                     captured: None,
                 };
                 return self.deliver(purchase, accepting, found);
@@ -75,30 +77,35 @@ impl<T: Transport> Wallet<T> {
         if matches!(trouble, Trouble::Pending) && !is_over {
             return Ok(waiting(self.now(), SOON));
         }
+        let mut is_prepared = false;
         match self.state_at_bank(&purchase, &accepting).await {
             Ok((LockState::Captured { preimage }, status)) if opens(&accepting, &preimage) => {
                 let found = Found {
                     preimage,
-                    promise: None,
+                    promises: Vec::new(),
                     captured: Some(status),
                 };
                 return self.deliver(purchase, accepting, found);
             }
             Ok((LockState::Released, _)) => return self.take_back(purchase, accepting).await,
-            // Held, unknown or out of reach: the log may know.
-            Ok(_) | Err(WalletError::Bank(_)) => {}
+            // Held, unknown or out of reach: the logs may know.
+            Ok((state, _)) => is_prepared = state == LockState::Prepared,
+            Err(WalletError::Bank(_)) => {}
             Err(error) => return Err(error),
         }
-        match self.leaf_in_log(&purchase, &accepting).await {
-            Ok(Some(found)) if opens(&accepting, &found.leaf.value) => {
+        match self.leaf_in_logs(&purchase, &accepting).await {
+            Ok(Some(preimage)) => {
                 let found = Found {
-                    preimage: found.leaf.value,
-                    promise: None,
+                    preimage,
+                    promises: Vec::new(),
                     captured: None,
                 };
                 self.deliver(purchase, accepting, found)
             }
-            Ok(_) | Err(WalletError::Log(_)) => self.keep_waiting(purchase, &accepting, trouble),
+            Ok(None) | Err(WalletError::Log(_)) => {
+                let decided_at = decided_at(&accepting.lock, is_prepared, self.now());
+                self.keep_waiting(purchase, decided_at, trouble)
+            }
             Err(error) => Err(error),
         }
     }
@@ -107,16 +114,10 @@ impl<T: Transport> Wallet<T> {
     fn keep_waiting(
         &mut self,
         mut purchase: Purchase,
-        accepting: &Accepting,
+        decided_at: Timestamp,
         trouble: Trouble,
     ) -> Result<Progress> {
         let now = self.now();
-        let decided_at = accepting
-            .lock
-            .public
-            .expiry
-            .plus(CLOCK_TOLERANCE)
-            .plus(RELEASE_GRACE);
         let is_long = match trouble {
             Trouble::Pending | Trouble::Passing => false,
             Trouble::Final(trouble) => {
@@ -149,7 +150,7 @@ impl<T: Transport> Wallet<T> {
         let delivered = Delivered {
             accepting,
             preimage: found.preimage,
-            promise: found.promise,
+            promises: found.promises,
             captured: found.captured,
         };
         let stage = Stage::Delivered(Box::new(delivered));
@@ -157,7 +158,11 @@ impl<T: Transport> Wallet<T> {
     }
 
     /// The lock was released: the coins have their value back, under a new sequence number that the bank is asked for.
-    async fn take_back(&mut self, purchase: Purchase, accepting: Accepting) -> Result<Progress> {
+    pub(super) async fn take_back(
+        &mut self,
+        purchase: Purchase,
+        accepting: Accepting,
+    ) -> Result<Progress> {
         let bank = purchase.bank;
         let mut batch = Batch::new();
         for mut coin in self.paying_coins(&purchase)? {
@@ -174,7 +179,7 @@ impl<T: Transport> Wallet<T> {
         Ok(Progress::Ended)
     }
 
-    async fn state_at_bank(
+    pub(super) async fn state_at_bank(
         &mut self,
         purchase: &Purchase,
         accepting: &Accepting,
@@ -200,33 +205,53 @@ impl<T: Transport> Wallet<T> {
         }
     }
 
-    async fn leaf_in_log(
+    /// The preimage, if any log has it; an error only if no log could be read.
+    async fn leaf_in_logs(
         &mut self,
         purchase: &Purchase,
         accepting: &Accepting,
-    ) -> Result<Option<FoundLeaf>> {
+    ) -> Result<Option<[u8; 32]>> {
         let bank = self.bank(purchase.bank)?;
-        let reader = self.log_reader(&bank)?;
+        let readers = self.log_readers(&bank, accepting.lock.public.expiry)?;
         self.observe(Event::BeforeSend(Send::Log));
-        let found = search(&reader, accepting).await;
+        let searches = readers.iter().map(|reader| search(reader, accepting));
+        let found = join_all(searches).await;
         self.observe(Event::AfterSend(Send::Log));
-        Ok(found?.1)
+        let is_silent = found.iter().all(Result::is_err);
+        let mut failure = None;
+        for found in found {
+            match found {
+                Ok(Some(found)) => return Ok(Some(found.preimage)),
+                Ok(None) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            Some(error) if is_silent => Err(error),
+            _ => Ok(None),
+        }
     }
 
-    /// Fetches the receipt: the promise says where the leaf is, otherwise it is looked for.
+    /// Fetches the receipts of enough logs: their promises say where the leaf is, otherwise it is looked for.
     pub(crate) async fn fetch_receipt(
         &mut self,
         purchase: Purchase,
         delivered: Delivered,
     ) -> Result<Progress> {
         let bank = self.bank(purchase.bank)?;
-        let reader = self.log_reader(&bank)?;
+        let expiry = delivered.accepting.lock.public.expiry;
+        let readers = self.log_readers(&bank, expiry)?;
+        let threshold = bank.parsed_policy()?.log_threshold();
         self.observe(Event::BeforeSend(Send::Log));
-        let receipt = receipt(&reader, &delivered).await;
+        let looks = readers.iter().map(|reader| receipt(reader, &delivered));
+        let looks = join_all(looks).await;
         self.observe(Event::AfterSend(Send::Log));
-        match receipt {
-            Ok(Some(receipt)) => {
-                let stage = Stage::Receipted(Box::new(Receipted { delivered, receipt }));
+        match receipts(looks, threshold) {
+            Ok(Some(receipts)) => {
+                let stage = Stage::Receipted(Box::new(Receipted {
+                    delivered,
+                    receipts,
+                }));
                 self.advance(purchase, stage, Write::Receipt, Batch::new())
             }
             Ok(None) => Ok(waiting(self.now(), SOON)),
@@ -272,14 +297,22 @@ fn opens(accepting: &Accepting, preimage: &[u8; 32]) -> bool {
     bauta_proto::lock::opens(preimage, &accepting.lock.public.hash_lock)
 }
 
-/// Looks for the commit of a lock in what the log got since the lock was asked for.
+/// Where reading a log for this lock begins. A log that did not answer when the lock was asked for is read from its first
+/// leaf on.
+pub(super) fn begin_at<T: Transport>(reader: &LogReader<T>, locking: &Locking) -> Frontier {
+    let name = Promise::log_name(reader.origin());
+    let mark = locking.logs.iter().find(|mark| mark.log == name);
+    let begin = mark.and_then(|mark| Frontier::from_parts(mark.size, mark.edge.clone()));
+    begin.unwrap_or_default()
+}
+
+/// Looks for the commit of a lock in what a log got since the lock was asked for.
 async fn search<T: Transport>(
     reader: &LogReader<T>,
     accepting: &Accepting,
-) -> Result<(FetchedCheckpoint, Option<FoundLeaf>)> {
+) -> Result<Option<FoundLeaf>> {
     let checkpoint = reader.checkpoint().await.map_err(WalletError::Log)?;
-    let found = search_in(reader, accepting, &checkpoint).await?;
-    Ok((checkpoint, found))
+    search_in(reader, accepting, &checkpoint).await
 }
 
 async fn search_in<T: Transport>(
@@ -287,22 +320,17 @@ async fn search_in<T: Transport>(
     accepting: &Accepting,
     checkpoint: &FetchedCheckpoint,
 ) -> Result<Option<FoundLeaf>> {
-    let locking = &accepting.locking;
-    let tag: LockTag = accepting.lock.lock_tag();
-    let start = Frontier::from_parts(locking.log_size, locking.log_edge.clone());
-    let mut frontier = start.unwrap_or_default();
+    let lock = &accepting.lock.public;
+    let mut frontier = begin_at(reader, &accepting.locking);
     loop {
-        let begun_at = frontier.size();
         let read = reader.entries(&frontier, checkpoint).await;
         let read = read.map_err(WalletError::Log)?;
-        let place = read
-            .leaves
-            .iter()
-            .position(|leaf| leaf.about_lock() == Some((tag, Deed::Commit)));
-        if let Some(place) = place {
+        let mut leaves = read.indices.iter().zip(&read.leaves);
+        let found = leaves.find(|(_, leaf)| lock.deed_of(leaf) == Some(Deed::Commit));
+        if let Some((index, leaf)) = found {
             return Ok(Some(FoundLeaf {
-                leaf: read.leaves[place].clone(),
-                index: begun_at + place as u64,
+                preimage: leaf.value,
+                index: *index,
             }));
         }
         if read.complete {
@@ -312,19 +340,27 @@ async fn search_in<T: Transport>(
     }
 }
 
-/// The receipt's text; none as long as it is not there; empty when it never will be.
-async fn receipt<T: Transport>(
-    reader: &LogReader<T>,
-    delivered: &Delivered,
-) -> Result<Option<Vec<u8>>> {
+/// What one log has to show for a commit.
+enum Shown {
+    /// The receipt's text.
+    Receipt(Vec<u8>),
+    /// Nothing yet.
+    NotYet,
+    /// Nothing, for ever.
+    Never,
+}
+
+async fn receipt<T: Transport>(reader: &LogReader<T>, delivered: &Delivered) -> Result<Shown> {
     let public = &delivered.accepting.lock.public;
     let leaf = public.leaf(Deed::Commit, delivered.preimage);
     let checkpoint = reader.checkpoint().await.map_err(WalletError::Log)?;
-    let is_late = age(checkpoint.checked(), public.expiry) == Age::Late;
-    if let Some(promise) = &delivered.promise {
+    let is_late = age(checkpoint.checked(), public.commit_until()) == Age::Late;
+    let name = Promise::log_name(reader.origin());
+    let mut promises = delivered.promises.iter();
+    if let Some(promise) = promises.find(|promise| promise.body.log == name) {
         match reader.receipt(promise.body.index, &leaf, &checkpoint).await {
-            Ok(receipt) => return Ok(Some(receipt.to_text().into_bytes())),
-            Err(ReadError::NotYet) if !is_late => return Ok(None),
+            Ok(receipt) => return Ok(Shown::Receipt(receipt.to_text().into_bytes())),
+            Err(ReadError::NotYet) if !is_late => return Ok(Shown::NotYet),
             // The promise is not to be believed: the leaf is looked for.
             Err(ReadError::NotYet | ReadError::OtherLeaf(_)) => {}
             Err(error) => return Err(WalletError::Log(error)),
@@ -334,10 +370,31 @@ async fn receipt<T: Transport>(
         Some(found) => {
             let receipt = reader.receipt(found.index, &leaf, &checkpoint).await;
             let receipt = receipt.map_err(WalletError::Log)?;
-            Ok(Some(receipt.to_text().into_bytes()))
+            Ok(Shown::Receipt(receipt.to_text().into_bytes()))
         }
         // After a late checkpoint no leaf can come any more: the bank took the preimage itself.
-        None if is_late => Ok(Some(Vec::new())),
-        None => Ok(None),
+        None if is_late => Ok(Shown::Never),
+        None => Ok(Shown::NotYet),
+    }
+}
+
+/// The receipts of enough logs, or all that there will ever be; none as long as more may come.
+fn receipts(looks: Vec<Result<Shown>>, threshold: usize) -> Result<Option<Vec<Vec<u8>>>> {
+    let (mut receipts, mut open, mut failure) = (Vec::new(), 0, None);
+    for look in looks {
+        match look {
+            Ok(Shown::Receipt(receipt)) => receipts.push(receipt),
+            Ok(Shown::NotYet) => open += 1,
+            Ok(Shown::Never) => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    if receipts.len() >= threshold {
+        return Ok(Some(receipts));
+    }
+    match failure {
+        Some(error) if open == 0 => Err(error),
+        None if receipts.len() + open < threshold => Ok(Some(receipts)),
+        _ => Ok(None),
     }
 }

@@ -4,17 +4,21 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bauta_wallet::{
-    PurchaseState, Wallet,
+    CancelOutcome, PurchaseState, Wallet,
     observer::{Event, Observer, Unobserved},
 };
 
 use crate::{
-    add_bank, available, buy, environment, money, new_wallet, reopen,
+    add_bank, available, buy, buy_safely, environment, money, new_wallet, reopen,
     world::{Fault, Merchant, PRICE, World},
 };
+
+/// Longest wait for the outcome of a cancel.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ends everything at the event with this number, as a power failure would.
 fn stop_at(number: usize, seen: Arc<Mutex<usize>>) -> Box<dyn Observer> {
@@ -44,6 +48,12 @@ enum Errand {
     Goods,
     /// Withdraw, buy where nothing is delivered, take the money back and exchange the coins.
     Refund,
+    /// Withdraw and buy in mode SAFE.
+    Safe,
+    /// Withdraw, buy in mode SAFE where nothing is prepared, and cancel.
+    Cancel,
+    /// Withdraw, buy in mode SAFE, and cancel when the merchant has prepared.
+    CancelTooLate,
 }
 
 impl Errand {
@@ -51,14 +61,36 @@ impl Errand {
     async fn run(self, world: &World, wallet: &mut Wallet<World>) -> bauta_wallet::Result<()> {
         let bank = wallet.find_bank(None)?;
         wallet.withdraw(bank, money(1_000)).await?;
-        if let Self::Refund = self {
-            world.state().merchant_does = Merchant::Refuses;
-            buy(wallet).await?;
-            world.pass(500);
-            wallet.resume().await?;
-            wallet.refresh().await?;
-        } else {
-            buy(wallet).await?;
+        match self {
+            Self::Goods => {
+                buy(wallet).await?;
+            }
+            Self::Safe => {
+                buy_safely(wallet).await?;
+            }
+            Self::Refund => {
+                world.state().merchant_does = Merchant::Refuses;
+                buy(wallet).await?;
+                world.pass(500);
+                wallet.resume().await?;
+                wallet.refresh().await?;
+            }
+            Self::Cancel => {
+                world.state().merchant_does = Merchant::Refuses;
+                let bought = buy_safely(wallet).await?;
+                wallet.cancel(bought.id)?;
+                let ended = wallet.finish_purchase(bought.id, PATIENCE).await?;
+                assert_eq!(ended.state, PurchaseState::Returned);
+            }
+            Self::CancelTooLate => {
+                world.state().merchant_does = Merchant::PreparesAndVanishes;
+                let bought = buy_safely(wallet).await?;
+                wallet.cancel(bought.id)?;
+                world.state().merchant_does = Merchant::Honest;
+                let ended = wallet.finish_purchase(bought.id, PATIENCE).await?;
+                assert_eq!(ended.cancel, Some(CancelOutcome::TooLate));
+                assert_eq!(ended.state, PurchaseState::Complete);
+            }
         }
         Ok(())
     }
@@ -136,6 +168,31 @@ fn stop_everywhere(errand: Errand) {
         }
     }
     let _ = std::panic::take_hook();
+}
+
+#[test]
+fn stopped_at_any_moment_of_a_safe_purchase_the_wallet_ends_in_goods_or_money() {
+    stop_everywhere(Errand::Safe);
+}
+
+#[test]
+fn stopped_at_any_moment_of_a_cancel_the_money_is_back() {
+    stop_everywhere(Errand::Cancel);
+}
+
+#[test]
+fn stopped_at_any_moment_of_a_cancel_that_is_too_late_nothing_is_in_doubt() {
+    stop_everywhere(Errand::CancelTooLate);
+}
+
+#[test]
+fn every_request_of_a_safe_purchase_may_be_lost_or_unanswered() {
+    cut_everywhere(Errand::Safe);
+}
+
+#[test]
+fn every_request_of_a_cancel_may_be_lost_or_unanswered() {
+    cut_everywhere(Errand::Cancel);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod money;
+mod safe;
 mod world;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -9,6 +10,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bauta_proto::{
     ids::BankId,
     money::{Amount, Money},
+    offer::Mode,
 };
 use bauta_wallet::{
     BuyOptions, Environment, Protection, PurchaseReport, Result, Wallet,
@@ -75,6 +77,15 @@ pub(crate) fn patient(seconds: u64) -> BuyOptions {
 
 pub(crate) async fn buy(wallet: &mut Wallet<World>) -> Result<PurchaseReport> {
     wallet.buy(SHOP, "song", &patient(1)).await
+}
+
+/// Buys in mode SAFE.
+pub(crate) async fn buy_safely(wallet: &mut Wallet<World>) -> Result<PurchaseReport> {
+    let options = BuyOptions {
+        mode: Some(Mode::Safe),
+        ..patient(1)
+    };
+    wallet.buy(SHOP, "song", &options).await
 }
 
 pub(crate) fn available(wallet: &Wallet<World>) -> u64 {

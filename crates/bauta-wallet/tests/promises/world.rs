@@ -31,11 +31,11 @@ use bauta_proto::{
     },
     merchant::{CheckedAccept, ComposedOffer, Conditions, GoodForSale, Seller, compose_offer},
     money::{Amount, Currency},
-    offer::{OrderRequest, Terms},
+    offer::{Mode, OrderRequest, Terms},
     problem::{Problem, ProblemKind},
-    submission::{Promise, Record},
+    submission::{Promise, Record, Submission},
     time::{Clock, Seconds, Timestamp},
-    transport::{Body, Request, Response, Transport, TransportError},
+    transport::{Body, Endpoint, Request, Response, Transport, TransportError, archive},
 };
 
 pub(crate) const BANK: &str = "http://bank.example";
@@ -80,6 +80,8 @@ pub(crate) enum Merchant {
     Refuses,
     /// Commits, and then is gone.
     CommitsAndVanishes,
+    /// In mode SAFE prepares, and then is gone.
+    PreparesAndVanishes,
     /// Delivers with a promise for a place that the log will never reach.
     PromisesNowhere,
 }
@@ -99,7 +101,7 @@ pub(crate) struct State {
     leaves: Vec<Leaf>,
     good: GoodForSale,
     offers: HashMap<Txid, ComposedOffer>,
-    preimages: HashMap<Txid, [u8; 32]>,
+    preimages: HashMap<Txid, ([u8; 32], [u8; 32])>,
     pub(crate) plaintext: Vec<u8>,
     pub(crate) ciphertext: Vec<u8>,
     pub(crate) merchant_does: Merchant,
@@ -298,7 +300,10 @@ impl State {
             (BANK, "/v1/lock") => self.lock(&decode(&request.body), now),
             (BANK, "/v1/restore") => self.restore(&decode(&request.body)),
             (BANK, "/v1/coin-state") => self.coin_state(&decode(&request.body)),
-            (BANK, "/v1/lock-status") => self.lock_status(&decode(&request.body)),
+            (BANK, "/v1/lock-status") => {
+                self.release(now);
+                self.lock_status(&decode(&request.body))
+            }
             (SHOP, "/v1/catalogue") => Ok(self.catalogue()),
             (SHOP, "/v1/order") => self.order(&decode(&request.body), now),
             (SHOP, "/v1/accept") => self.accept(&decode(&request.body), now),
@@ -306,6 +311,7 @@ impl State {
                 let from = request.resume.as_ref().map_or(0, |resume| resume.from);
                 Ok(self.ciphertext[usize::try_from(from).expect("small")..].to_vec())
             }
+            (LOG, archive::SubmitLeaf::PATH) => self.submit(&decode(&request.body), now),
             (LOG, "/checkpoint") => Ok(self.checkpoint(now).into_bytes()),
             (LOG, path) => self.log_file(path).ok_or(ProblemKind::NotFound.into()),
             _ => Err(ProblemKind::NotFound.into()),
@@ -521,30 +527,73 @@ impl State {
         Ok(LockStatus { bank, locks }.signed(&self.bank).to_bytes())
     }
 
-    /// Expired locks without a leaf go back.
+    /// The log takes whatever may be done to a lock.
+    fn submit(&mut self, submission: &Submission, now: Timestamp) -> Answer {
+        assert!(
+            now <= submission.lock.taken_until(submission.deed),
+            "in time"
+        );
+        let leaf = submission.checked_leaf().expect("proves something");
+        Ok(self.promise(&leaf, now).to_bytes())
+    }
+
+    /// Writes a leaf down, once.
+    fn promise(&mut self, leaf: &Leaf, now: Timestamp) -> Signed<Promise> {
+        let known = self.leaves.iter().position(|known| known == leaf);
+        let index = known.unwrap_or_else(|| {
+            self.leaves.push(leaf.clone());
+            self.leaves.len() - 1
+        });
+        let promise = Promise {
+            log: Promise::log_name(ORIGIN),
+            leaf_hash: leaf.hash(),
+            index: match self.merchant_does {
+                Merchant::PromisesNowhere => 1 << 40,
+                _ => index as u64,
+            },
+            promised_at: now,
+        };
+        promise.signed(&self.log_key)
+    }
+
+    /// What was done to a lock, in the order of the log.
+    fn deeds(&self, lock: &LockPublic) -> Vec<Deed> {
+        let deeds = self.leaves.iter().filter_map(|leaf| lock.deed_of(leaf));
+        deeds.collect()
+    }
+
+    /// Cancelled locks go back, and expired ones without a leaf.
     fn release(&mut self, now: Timestamp) {
-        for held in &mut self.locks {
-            let tag = held.lock.lock_tag();
-            let has_leaf = self
-                .leaves
-                .iter()
-                .any(|leaf| leaf.about_lock() == Some((tag, Deed::Commit)));
-            if held.state == LockState::Held
-                && held.lock.public.expiry.plus(Seconds(30)) < now
-                && !has_leaf
-            {
-                held.state = LockState::Released;
+        for place in 0..self.locks.len() {
+            let lock = self.locks[place].lock.public.clone();
+            let deeds = self.deeds(&lock);
+            let is_over = |until: Timestamp| until.plus(Seconds(30)) < now;
+            let state = match deeds.first() {
+                Some(Deed::Cancel) => LockState::Released,
+                None if is_over(lock.expiry) => LockState::Released,
+                Some(Deed::Prepare) if deeds.contains(&Deed::Commit) => LockState::Prepared,
+                Some(Deed::Prepare) if is_over(lock.commit_until()) => LockState::Released,
+                Some(Deed::Prepare) => LockState::Prepared,
+                None | Some(Deed::Commit) => LockState::Held,
+            };
+            let held = &mut self.locks[place];
+            if held.state == LockState::Released {
+                continue;
+            }
+            if state == LockState::Released {
                 for (key, amount) in &held.inputs {
                     let coin = self.coins.get_mut(key).expect("spent");
                     coin.locked -= amount;
                     coin.remaining += amount;
                 }
             }
+            held.state = state;
         }
     }
 
     fn catalogue(&self) -> Vec<u8> {
         let catalogue = Catalogue {
+            modes: vec!["fast".into(), "safe".into()],
             merchant: MerchantId::from(self.merchant.verifying_key()).hex(),
             name: "Shop".into(),
             log_policy: self.policy().text().into(),
@@ -587,7 +636,11 @@ impl State {
         let composed = compose_offer(seller, &self.good, order, conditions, now);
         let txid = composed.reply.offer.body.txid();
         let secrets = bauta_proto::merchant::SaleSecrets::derive(&secret, order, now);
-        self.preimages.insert(txid, *secrets.preimage.expose());
+        let preimages = (
+            *secrets.preimage.expose(),
+            *secrets.prepare_preimage.expose(),
+        );
+        self.preimages.insert(txid, preimages);
         let reply = composed.reply.to_bytes();
         self.offers.insert(txid, composed);
         Ok(reply)
@@ -601,31 +654,38 @@ impl State {
         if self.merchant_does == Merchant::Refuses {
             return Err(ProblemKind::DeliveryFailed.into());
         }
-        let offer = &self.offers[&txid].reply.offer.body;
-        let checked = CheckedAccept::check(request, offer, now).expect("acceptable");
-        let public = &checked.lock().public;
-        let preimage = self.preimages[&txid];
-        let leaf = Leaf::of_lock(Deed::Commit, public.lock_tag(), public.expiry, preimage);
+        let offer = &self.offers[&txid].reply.offer.body.clone();
+        if self.deeds(&request.lock.public).is_empty() {
+            CheckedAccept::check(request, offer, now).expect("acceptable");
+        }
+        let public = &request.lock.public;
+        let public = public.clone();
+        let (preimage, prepare_preimage) = self.preimages[&txid];
+        if offer.mode.mode() == Mode::Safe {
+            match self.deeds(&public).first() {
+                None => {
+                    self.promise(&public.leaf(Deed::Prepare, prepare_preimage), now);
+                    return Err(ProblemKind::DeliveryPending.into());
+                }
+                Some(Deed::Cancel) => return Err(ProblemKind::DeliveryFailed.into()),
+                Some(Deed::Prepare | Deed::Commit) => {}
+            }
+            if self.merchant_does == Merchant::PreparesAndVanishes {
+                return Err(ProblemKind::Internal.into());
+            }
+        }
+        let leaf = public.leaf(Deed::Commit, preimage);
         if !self.leaves.contains(&leaf) {
-            self.leaves.push(leaf.clone());
             self.sold += PRICE;
         }
+        let promise = self.promise(&leaf, now);
         if self.merchant_does == Merchant::CommitsAndVanishes {
             return Err(ProblemKind::Internal.into());
         }
-        let promise = Promise {
-            log: Promise::log_name(ORIGIN),
-            leaf_hash: leaf.hash(),
-            index: match self.merchant_does {
-                Merchant::PromisesNowhere => 1 << 40,
-                _ => self.leaves.len() as u64 - 1,
-            },
-            promised_at: now,
-        };
         let delivery = Delivery {
             txid,
             preimage,
-            promises: vec![promise.signed(&self.log_key)],
+            promises: vec![promise],
         };
         Ok(self.keep(txid.0, delivery.to_bytes()))
     }

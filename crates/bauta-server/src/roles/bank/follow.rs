@@ -137,6 +137,7 @@ impl<T: Transport + 'static> Bank<T> {
         let frontier = log.reader.edge(checkpoint).await?;
         let nothing = ReadEntries {
             leaves: Vec::new(),
+            indices: Vec::new(),
             frontier,
             complete: true,
         };

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use bauta_proto::{
     ids::{AccountId, BankId},
-    limits::{DISPUTE_WINDOW_MAX, LOCK_SPAN_MAX},
+    limits::{DISPUTE_WINDOW_MAX, LOCK_SPAN_MAX, REVEAL_WINDOW_MAX, REVEAL_WINDOW_MIN},
     merchant::{Conditions, Margins},
+    offer::Mode,
     time::Seconds,
 };
 use serde::{Deserialize, Deserializer, de::Error};
@@ -25,10 +26,13 @@ pub struct MerchantConfig {
     /// The shop's name, for people.
     pub name: String,
     /// The logs and witnesses whose word decides about payments: the path of a policy's file, or, with more than one line,
-    /// the policy itself. Sales go into the first log in it, which needs an address there.
+    /// the policy itself. Sales go into every log in it that takes the lock's expiry and has an address there.
     pub log_policy: PolicySource,
     /// The banks whose money the shop takes.
     pub banks: Vec<PayingBank>,
+    /// How purchases can be decided: `fast` (one step), `safe` (the customer can cancel until the shop commits), or both.
+    #[serde(default = "modes", deserialize_with = "named_modes")]
+    pub modes: Vec<Mode>,
     /// For how long an offer stands, in minutes.
     #[serde(default = "offer_minutes")]
     pub offer_minutes: u32,
@@ -105,6 +109,12 @@ pub enum MerchantConfigError {
     /// The longest lock.
     #[error("lock_max_s must be at least lock_min_s and at most {}", LOCK_SPAN_MAX.0)]
     LockMax,
+    /// How purchases are decided.
+    #[error("modes must list fast, safe or both, each once")]
+    Modes,
+    /// The reveal window.
+    #[error("reveal_window_s must be between {} and {}, and no less than lock_min_s must be", REVEAL_WINDOW_MIN.0, REVEAL_WINDOW_MAX.0)]
+    RevealWindow,
     /// The dispute window.
     #[error("dispute_window_s must be at most {}", DISPUTE_WINDOW_MAX.0)]
     DisputeWindow,
@@ -164,7 +174,11 @@ impl MerchantConfig {
         let mut banks: Vec<BankId> = self.banks.iter().map(|bank| bank.bank).collect();
         banks.sort_unstable();
         banks.dedup();
+        let mut modes = self.modes.clone();
+        modes.sort_unstable();
+        modes.dedup();
         let spans = [self.checkpoint_interval_s, self.bank_round_trip_s];
+        let windows = REVEAL_WINDOW_MIN.0..=REVEAL_WINDOW_MAX.0;
         let rules = [
             (
                 !banks.is_empty() && banks.len() == self.banks.len(),
@@ -174,6 +188,15 @@ impl MerchantConfig {
             (
                 spans.iter().all(|span| (1..=3_600).contains(span)),
                 E::Margins,
+            ),
+            (
+                !modes.is_empty() && modes.len() == self.modes.len(),
+                E::Modes,
+            ),
+            (
+                windows.contains(&self.reveal_window_s)
+                    && self.margins().lock_min() <= Seconds(self.reveal_window_s),
+                E::RevealWindow,
             ),
             (
                 self.dispute_window_s <= DISPUTE_WINDOW_MAX.0,
@@ -206,6 +229,17 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BankId, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse()
         .map_err(|error| D::Error::custom(format!("bank: {error}")))
+}
+
+fn named_modes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Mode>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let mode = |name: String| Mode::ALL.into_iter().find(|mode| mode.name() == name);
+    let modes: Option<Vec<Mode>> = names.into_iter().map(mode).collect();
+    modes.ok_or_else(|| D::Error::custom(MerchantConfigError::Modes))
+}
+
+fn modes() -> Vec<Mode> {
+    Mode::ALL.to_vec()
 }
 
 const fn offer_minutes() -> u32 {

@@ -7,25 +7,25 @@ use bauta_io::threads::blocking;
 use bauta_proto::{
     decision::{Age, age},
     ids::BankId,
-    limits::CLAIMS_MAX,
+    limits::{CLAIMS_MAX, LEAF_PROOFS_MAX, REVEAL_WINDOW_MAX},
     lock::{Claim, ClaimOutcome, ClaimRequest, LeafProof},
     log::{
         leaf::Deed,
         reader::{FetchedCheckpoint, ReadError},
     },
-    merchant::{Route, route},
-    time::{CLOCK_TOLERANCE, Seconds, Timestamp},
+    merchant::Route,
+    time::{CLOCK_TOLERANCE, Seconds},
     transport::{CallError, Transport, bank::ClaimLocks, call},
 };
 use bauta_store::{
     StoreError,
-    merchant::{Order, OrderState, Reason, Step},
+    merchant::{MerchantStore, Order, OrderState, Reason, SaleLeaf, Step},
 };
 use futures_util::{StreamExt, future::join_all, stream};
 use std::sync::atomic::Ordering;
 use tokio::{sync::watch, time::MissedTickBehavior};
 
-use super::{Merchant, locked, sale::doubled};
+use super::{Log, Merchant, locked, sale::doubled};
 use crate::work::compute;
 
 /// Orders that one look takes from the store.
@@ -36,6 +36,8 @@ const PUSHES_AT_ONCE: usize = 64;
 const PRUNE_MAX: usize = 1_000;
 /// Bytes of receipts in one request with claims; the rest of the request has room beside them.
 const RECEIPTS_BYTES_MAX: usize = 900_000;
+/// For how long cancels are kept behind the expiry of their locks: every sale whose preimage has not gone by then has failed.
+const CANCELS_KEPT: Seconds = Seconds(REVEAL_WINDOW_MAX.0 + Seconds::hours(1).0);
 /// Longest pause between two claims of one lock.
 const CLAIM_PAUSE_MAX: Seconds = Seconds::hours(1);
 /// Time between two looks for unfinished sales and receipts.
@@ -79,6 +81,12 @@ pub(super) async fn run<T: Transport + 'static>(
             "collecting receipts",
             || { merchant.collect_receipts() }
         ),
+        every(
+            LOOK_INTERVAL,
+            shutdown.clone(),
+            "following the logs",
+            || { merchant.follow_logs() }
+        ),
         every(claims, shutdown.clone(), "claiming", || merchant.claim()),
         every(PRUNE_INTERVAL, shutdown, "forgetting offers", || {
             merchant.expire()
@@ -120,7 +128,12 @@ impl<T: Transport + 'static> Merchant<T> {
     /// [`JobError::Store`].
     pub async fn push_commits(self: &Arc<Self>) -> Result<usize, JobError> {
         let mut pushed = 0;
-        for state in [OrderState::Sent, OrderState::Unknown, OrderState::Accepted] {
+        for state in [
+            OrderState::Sent,
+            OrderState::Unknown,
+            OrderState::Preparing,
+            OrderState::Accepted,
+        ] {
             let orders = self.due(state).await?;
             let attempts = stream::iter(orders).map(|order| self.advance(order));
             let outcomes = attempts.buffer_unordered(PUSHES_AT_ONCE);
@@ -133,32 +146,27 @@ impl<T: Transport + 'static> Merchant<T> {
         Ok(pushed)
     }
 
-    /// Fetches the proof that the log kept its promise, for every sale that was promised. Returns how many there were.
+    /// Fetches the proofs that logs kept their promises, for every sale that was promised. Returns of how many sales there
+    /// are enough.
     ///
     /// # Errors
     /// [`JobError`]; a log that does not answer is one, a single receipt that is not there yet is not.
     pub async fn collect_receipts(self: &Arc<Self>) -> Result<usize, JobError> {
         let orders = self.due(OrderState::Promised).await?;
-        if orders.is_empty() {
-            return Ok(0);
-        }
-        let checkpoint = self.log_reader.checkpoint().await;
-        let mut steps = Vec::new();
-        for order in &orders {
-            match &checkpoint {
-                Ok(checkpoint) => steps.push((order.txid, self.look_up(order, checkpoint).await)),
-                Err(_) => steps.push((order.txid, self.await_receipt(order).await)),
-            }
+        let is_asked = |log: &&Log<T>| orders.iter().any(|order| promise_of(order, log).is_some());
+        let logs = self.logs.iter().filter(is_asked);
+        let fetched = logs.map(|log| async move { (log, log.reader.checkpoint().await) });
+        let fetched = join_all(fetched).await;
+        let mut logged = 0;
+        for order in orders {
+            let order = self.look_up(order, &fetched).await;
+            logged += usize::from(order.is_some_and(|order| order.state == OrderState::Logged));
             tokio::task::yield_now().await;
         }
-        let steps = steps
-            .into_iter()
-            .filter_map(|(txid, step)| Some(self.step(txid, step?)));
-        let taken = join_all(steps).await;
-        let logged = |order: &&Order| order.state == OrderState::Logged;
-        let count = taken.iter().flatten().filter(logged).count();
-        checkpoint?;
-        Ok(count)
+        for (_, checkpoint) in fetched {
+            checkpoint?;
+        }
+        Ok(logged)
     }
 
     /// Claims the money of every sale that can be claimed. Returns how many were credited.
@@ -178,19 +186,30 @@ impl<T: Transport + 'static> Merchant<T> {
         outcomes.into_iter().sum()
     }
 
-    /// Forgets offers that lapsed unpaid. Returns how many.
+    /// Forgets offers that lapsed unpaid, and cancels of locks that expired. Returns how many offers.
     ///
     /// # Errors
     /// [`JobError::Store`].
     pub async fn expire(self: &Arc<Self>) -> Result<usize, JobError> {
+        let now = self.now();
+        let expired = now.minus(CANCELS_KEPT);
+        self.prune(move |store| store.prune_cancels(expired, PRUNE_MAX))
+            .await?;
+        self.prune(move |store| store.prune(now, PRUNE_MAX)).await
+    }
+
+    /// Forgets some until there are no more.
+    async fn prune(
+        &self,
+        some: impl Fn(&mut MerchantStore) -> Result<usize, StoreError> + Copy + Send + 'static,
+    ) -> Result<usize, JobError> {
         let mut pruned = 0;
         loop {
-            let (store, now) = (Arc::clone(&self.store), self.now());
-            let prune = move || locked(&store).prune(now, PRUNE_MAX);
-            let some = blocking(prune).await;
-            let some = some.map_err(|_| JobError::Stopping)??;
-            pruned += some;
-            if some < PRUNE_MAX {
+            let store = Arc::clone(&self.store);
+            let count = blocking(move || some(&mut locked(&store))).await;
+            let count = count.map_err(|_| JobError::Stopping)??;
+            pruned += count;
+            if count < PRUNE_MAX {
                 return Ok(pruned);
             }
         }
@@ -203,56 +222,64 @@ impl<T: Transport + 'static> Merchant<T> {
         Ok(due?)
     }
 
-    /// What follows from the checkpoint for a promised sale.
-    async fn look_up(&self, order: &Order, checkpoint: &FetchedCheckpoint) -> Option<Step> {
-        let lock = &order.accept.as_ref()?.lock;
-        let index = order.promise.as_ref()?.body.index;
-        let preimage = self.secrets(order).preimage;
+    /// What follows from the logs' checkpoints for a promised sale.
+    async fn look_up(&self, mut order: Order, fetched: &[Fetched<'_, T>]) -> Option<Order> {
+        let lock = order.accept.as_ref()?.lock.clone();
+        let preimage = self.secrets(&order).preimage;
         let leaf = lock.public.leaf(Deed::Commit, *preimage.expose());
-        let now = self.now();
-        match self.log_reader.receipt(index, &leaf, checkpoint).await {
-            // A proof that is not early proves nothing to the bank, and no later one is: the log's clock is ahead.
-            Ok(_) if now <= lock.public.expiry && !is_early(checkpoint, lock.public.expiry) => {
-                self.insure_now(order).await
-            }
-            Ok(receipt) => Some(Step::Log {
-                receipt: receipt.to_text().into_bytes(),
-                due_at: now,
-            }),
-            Err(ReadError::OtherLeaf(_)) => {
-                tracing::error!("the log has another leaf where it promised one; both are kept");
-                Some(Step::BreakPromise {
-                    evidence: checkpoint.note().as_bytes().to_vec(),
-                    due_at: now,
-                })
-            }
-            Err(_) => self.await_receipt(order).await,
+        let until = lock.public.commit_until();
+        let mut is_worthless = false;
+        for (log, checkpoint) in fetched {
+            let Some(promised) = promise_of(&order, log).cloned() else {
+                continue;
+            };
+            let Ok(checkpoint) = checkpoint else {
+                continue;
+            };
+            let index = promised.promise.body.index;
+            let step = match log.reader.receipt(index, &leaf, checkpoint).await {
+                Ok(receipt) if age(checkpoint.checked(), until) == Age::Early => {
+                    self.logged(&promised, receipt.to_text().into_bytes())
+                }
+                // A proof that is not early proves nothing to the bank, and no later one is: the log's clock is ahead.
+                Ok(_) => {
+                    is_worthless = true;
+                    continue;
+                }
+                Err(ReadError::OtherLeaf(_)) => self.broken(&promised, checkpoint),
+                Err(_) => continue,
+            };
+            order = self.step(order.txid, step).await?;
+        }
+        match order.state {
+            OrderState::Promised => self.await_receipts(order, is_worthless).await,
+            _ => Some(order),
         }
     }
 
-    /// Waits for the receipt. From half of the lock's time on the preimage goes to the bank as well: a promise that is not
-    /// kept in time is worth nothing.
-    async fn await_receipt(&self, order: &Order) -> Option<Step> {
-        let (expiry, now) = (order.expiry()?, self.now());
-        if route(order.accepted_at?, expiry, true, now) == Route::LogAndBank {
-            return self.insure_now(order).await;
+    /// Waits for receipts. From half of the time on the preimage goes to the bank as well, at once if a promise is worth
+    /// nothing: what is not kept in time is not.
+    async fn await_receipts(&self, order: Order, is_worthless: bool) -> Option<Order> {
+        let is_due = match self.route_of(&order)? {
+            Route::LogAndBank => true,
+            Route::Log => is_worthless,
+            Route::Unknown | Route::Nowhere => false,
+        };
+        if is_due && let Some(order) = self.insure(&order).await {
+            return Some(order);
         }
-        Some(self.look_again())
+        self.step(order.txid, self.look_again(&order)).await
     }
 
-    /// Brings the preimage to the bank; if that fails, the promise is looked at again.
-    async fn insure_now(&self, order: &Order) -> Option<Step> {
-        match self.insure(order).await {
-            Some(_) => None,
-            None => Some(self.look_again()),
-        }
-    }
-
-    fn look_again(&self) -> Step {
+    /// Looks at the promise again with the next checkpoint; ever more rarely when it is too late for what that would show.
+    fn look_again(&self, order: &Order) -> Step {
+        let (interval, now) = (self.margins.checkpoint_interval, self.now());
+        let is_over = order.commit_until().is_some_and(|until| now > until);
+        let attempts = if is_over { order.attempts } else { 0 };
         Step::Defer {
             state: OrderState::Promised,
             reason: None,
-            due_at: self.now().plus(self.margins.checkpoint_interval),
+            due_at: now.plus(doubled(interval, attempts, CLAIM_PAUSE_MAX)),
         }
     }
 
@@ -263,8 +290,8 @@ impl<T: Transport + 'static> Merchant<T> {
         orders.extend(self.due(OrderState::Captured).await?);
         let (promised, now) = (self.due(OrderState::Promised).await?, self.now());
         let is_over = |order: &Order| {
-            let expiry = order.expiry();
-            expiry.is_some_and(|expiry| now > expiry.plus(CLOCK_TOLERANCE))
+            let until = order.commit_until();
+            until.is_some_and(|until| now > until.plus(CLOCK_TOLERANCE))
         };
         orders.extend(promised.into_iter().filter(is_over));
         Ok(orders)
@@ -311,7 +338,7 @@ impl<T: Transport + 'static> Merchant<T> {
             return Err(JobError::Outcomes);
         }
         let can_be_proved = |order: &&Order, outcome: ClaimOutcome| {
-            !with_proof && outcome == ClaimOutcome::Undecided && order.receipt.is_some()
+            !with_proof && outcome == ClaimOutcome::Undecided && receipts(order).next().is_some()
         };
         let (mut undecided, mut steps) = (Vec::new(), Vec::new());
         for (order, outcome) in orders.iter().copied().zip(outcomes) {
@@ -330,16 +357,22 @@ impl<T: Transport + 'static> Merchant<T> {
     fn claim_of(&self, order: &Order, with_proof: bool) -> Option<Claim> {
         let lock = &order.accept.as_ref()?.lock;
         let secrets = self.secrets(order);
-        let receipt = order.receipt.clone().filter(|_| with_proof);
-        let proof = receipt.map(|receipt| LeafProof {
-            deed: Deed::Commit,
-            preimage: *secrets.preimage.expose(),
-            receipt,
-        });
+        let proof = |leaf: &SaleLeaf, receipt: &Vec<u8>| LeafProof {
+            deed: leaf.deed,
+            preimage: match leaf.deed {
+                Deed::Commit => *secrets.preimage.expose(),
+                Deed::Prepare | Deed::Cancel => *secrets.prepare_preimage.expose(),
+            },
+            receipt: receipt.clone(),
+        };
+        let proofs = receipts(order).filter(|_| with_proof);
         Some(Claim {
             lock_tag: lock.lock_tag(),
             payee: secrets.payee(lock.public.bank, order.account),
-            proofs: proof.into_iter().collect(),
+            proofs: proofs
+                .take(LEAF_PROOFS_MAX)
+                .map(|(leaf, receipt)| proof(leaf, receipt))
+                .collect(),
         })
     }
 
@@ -374,9 +407,19 @@ impl<T: Transport + 'static> Merchant<T> {
     }
 }
 
-/// Whether a receipt in this checkpoint shows that the commit was in time.
-fn is_early(checkpoint: &FetchedCheckpoint, expiry: Timestamp) -> bool {
-    age(checkpoint.checked(), expiry) == Age::Early
+/// A log with its checkpoint, if it showed one.
+type Fetched<'a, T> = (&'a Log<T>, Result<FetchedCheckpoint, ReadError>);
+
+/// The log's promise of the commit that is neither proved nor broken yet.
+fn promise_of<'a, T>(order: &'a Order, log: &Log<T>) -> Option<&'a SaleLeaf> {
+    let leaf = order.leaf(&log.name, Deed::Commit)?;
+    (leaf.receipt.is_none() && leaf.evidence.is_none()).then_some(leaf)
+}
+
+/// What can be proved of a sale.
+fn receipts(order: &Order) -> impl Iterator<Item = (&SaleLeaf, &Vec<u8>)> {
+    let leaves = order.leaves.iter();
+    leaves.filter_map(|leaf| Some((leaf, leaf.receipt.as_ref()?)))
 }
 
 /// Groups whose receipts fit into one request.
@@ -384,7 +427,7 @@ fn by_bytes(orders: Vec<&Order>) -> Vec<Vec<&Order>> {
     let mut groups: Vec<Vec<&Order>> = Vec::new();
     let mut room = 0;
     for order in orders {
-        let bytes = order.receipt.as_ref().map_or(0, Vec::len);
+        let bytes = receipts(order).map(|(_, receipt)| receipt.len()).sum();
         match groups.last_mut() {
             Some(group) if bytes <= room => group.push(order),
             _ => {

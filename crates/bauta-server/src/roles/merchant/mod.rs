@@ -5,8 +5,10 @@
 
 mod config;
 mod endpoints;
+mod follow;
 pub mod goods;
 mod jobs;
+mod prepare;
 mod sale;
 mod shelf;
 mod tar_stream;
@@ -23,19 +25,17 @@ use std::{
 };
 
 use axum::Router;
-use bauta_crypto::{
-    secret::Secret,
-    sign::{SigningKey, VerifyingKey},
-};
+use bauta_crypto::{secret::Secret, sign::SigningKey};
 use bauta_proto::{
     accept::Delivery,
     catalogue::{AcceptedBank, Catalogue},
     ids::{AccountId, BankId, MerchantId, Txid},
     log::{
-        policy::{KnownLog, Policy},
-        reader::LogReader,
+        policy::{KnownLog, Policy, PolicyUseError},
+        reader::{FetchedCheckpoint, LogReader},
     },
     merchant::{Conditions, Margins, SaleSecrets, Seller},
+    offer::Mode,
     problem::{Problem, ProblemKind},
     submission::Promise,
     time::{Clock, Seconds, Timestamp},
@@ -92,8 +92,10 @@ pub struct Merchant<T> {
     sale_secret: Secret<32>,
     banks: HashMap<BankId, Payment>,
     policy: Arc<Policy>,
-    log: Log,
-    log_reader: LogReader<T>,
+    /// The policy's logs that have an address, in its order.
+    logs: Vec<Log<T>>,
+    /// How purchases can be decided.
+    modes: Vec<Mode>,
     conditions: Conditions,
     margins: Margins,
     claim_interval: Duration,
@@ -121,13 +123,14 @@ struct Payment {
     account: AccountId,
 }
 
-/// The log that sales go into.
-struct Log {
-    url: String,
+/// A log that sales go into.
+struct Log<T> {
+    known: KnownLog,
     /// The name that its promises bear.
     name: [u8; 32],
-    /// Signs its promises.
-    key: VerifyingKey,
+    reader: LogReader<T>,
+    /// The checkpoint up to which it was read for cancels last.
+    latest: Mutex<Option<Arc<FetchedCheckpoint>>>,
 }
 
 /// Why a shop does not start. Its operator has to act.
@@ -139,9 +142,12 @@ pub enum MerchantStartError {
     /// There is no log policy.
     #[error("the shop has no log policy (log_policy)")]
     Policy(#[from] PolicySourceError),
-    /// The policy's first log has no address.
-    #[error("the first log of the log policy has no address")]
+    /// No log of the policy has an address.
+    #[error("no log of the log policy has an address")]
     LogAddress,
+    /// The policy can decide nothing.
+    #[error(transparent)]
+    PolicyUse(#[from] PolicyUseError),
     /// The data folder cannot be made.
     #[error("the shop's data folder cannot be used")]
     Folder(#[from] io::Error),
@@ -165,18 +171,20 @@ impl<T: Transport + 'static> Merchant<T> {
     ) -> Result<Arc<Self>, MerchantStartError> {
         let conditions = config.conditions()?;
         let policy = Arc::new(config.log_policy.load()?);
-        let log = Log::of(&policy).ok_or(MerchantStartError::LogAddress)?;
+        match policy.check_use(Clock::now(&*world.clock)) {
+            Err(error @ (PolicyUseError::NoWitness | PolicyUseError::Overlap)) => Err(error)?,
+            // Whether logs take a lock is seen when it comes.
+            Ok(()) | Err(_) => {}
+        }
+        let logs = logs(&policy, &world.transport);
+        if logs.is_empty() {
+            return Err(MerchantStartError::LogAddress);
+        }
         let ciphertexts = goods::ciphertext_folder(&config.data);
         std::fs::create_dir_all(&ciphertexts)?;
         let path = config.store_path();
         let store = MerchantStore::open(&path)?.with_offers_max(config.offers_max);
         let store = Arc::new(Mutex::new(store));
-        let first = policy
-            .logs()
-            .first()
-            .ok_or(MerchantStartError::LogAddress)?;
-        let log_reader = LogReader::new(Arc::clone(&world.transport), first, Arc::clone(&policy))
-            .ok_or(MerchantStartError::LogAddress)?;
         let writes = Arc::clone(&store);
         let apply = move |commands: Vec<_>| locked(&writes).apply(&commands);
         Ok(Arc::new(Self {
@@ -185,8 +193,8 @@ impl<T: Transport + 'static> Merchant<T> {
             banks: payments(config, &seed),
             shelf: Shelf::new(front(config, &seed, &policy), MerchantReader::open(&path)?),
             policy,
-            log,
-            log_reader,
+            logs,
+            modes: config.modes.clone(),
             conditions,
             margins: config.margins(),
             claim_interval: Duration::from_millis(config.claim_interval_ms),
@@ -236,6 +244,16 @@ impl<T> Merchant<T> {
         Clock::now(&*self.world.clock)
     }
 
+    /// The logs that take leaves of this expiry.
+    fn logs_for(&self, expiry: Timestamp) -> impl Iterator<Item = &Log<T>> {
+        self.logs.iter().filter(move |log| log.known.takes(expiry))
+    }
+
+    /// The log of this name.
+    fn log(&self, name: &[u8; 32]) -> Option<&Log<T>> {
+        self.logs.iter().find(|log| log.name == *name)
+    }
+
     fn seller(&self, account: AccountId) -> Seller<'_> {
         Seller {
             key: &self.key,
@@ -270,7 +288,7 @@ impl<T> Merchant<T> {
             return Ok(Delivery {
                 txid: order.txid,
                 preimage: *self.secrets(order).preimage.expose(),
-                promises: order.promise.clone().into_iter().collect(),
+                promises: order.told_promises().cloned().collect(),
             });
         }
         if order.state == OrderState::Failed {
@@ -284,15 +302,16 @@ impl<T> Merchant<T> {
     }
 }
 
-impl Log {
-    fn of(policy: &Policy) -> Option<Self> {
-        let KnownLog { key, url, .. } = policy.logs().first()?;
-        Some(Self {
-            url: url.clone()?,
-            name: Promise::log_name(&key.name),
-            key: key.key,
+fn logs<T: Transport>(policy: &Arc<Policy>, transport: &Arc<T>) -> Vec<Log<T>> {
+    let log = |known: &KnownLog| {
+        Some(Log {
+            name: Promise::log_name(&known.key.name),
+            reader: LogReader::new(Arc::clone(transport), known, Arc::clone(policy))?,
+            known: known.clone(),
+            latest: Mutex::default(),
         })
-    }
+    };
+    policy.logs().iter().filter_map(log).collect()
 }
 
 fn payments(config: &MerchantConfig, seed: &RoleSeed) -> HashMap<BankId, Payment> {
@@ -317,6 +336,7 @@ fn front(config: &MerchantConfig, seed: &RoleSeed, policy: &Policy) -> Catalogue
         name: config.name.clone(),
         log_policy: policy.text().to_owned(),
         banks: config.banks.iter().map(accepted).collect(),
+        modes: config.modes.iter().map(|mode| mode.name().into()).collect(),
         goods: Vec::new(),
     }
 }

@@ -7,8 +7,9 @@ use bauta_proto::{
     codec::Signed,
     ids::{LockTag, Txid},
     lock::{Capture, Lock, LockState, LockStatus, LockStatusRequest},
-    log::leaf::Deed,
+    log::{leaf::Deed, reader::FetchedCheckpoint},
     merchant::{Route, route},
+    offer::Mode,
     problem::{Problem, ProblemKind},
     submission::{Promise, Submission},
     time::{Seconds, Timestamp},
@@ -19,7 +20,12 @@ use bauta_proto::{
         call,
     },
 };
-use bauta_store::merchant::{MerchantCommand, Order, OrderState, Reason, Step};
+use bauta_store::merchant::{MerchantCommand, Order, OrderState, Reason, SaleLeaf, Step};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join},
+    stream::FuturesUnordered,
+};
 
 use super::{Merchant, locked};
 
@@ -41,6 +47,14 @@ enum Unconfirmed {
     Refused,
     /// The bank denies the lock.
     Denied,
+}
+
+/// What logs said to a submission.
+pub(super) struct Submitted {
+    /// Their promises, which have been checked.
+    pub(super) promises: Vec<Signed<Promise>>,
+    /// Whether too many refused for good.
+    is_hopeless: bool,
 }
 
 /// Keeps other tasks from an order for as long as it lives.
@@ -86,6 +100,7 @@ impl<T: Transport + 'static> Merchant<T> {
             _ => order,
         };
         match order.state {
+            OrderState::Preparing => self.prepare(order).await,
             OrderState::Sent => self.confirm(order).await,
             OrderState::Unknown => self.ask(order).await,
             _ => Some(order),
@@ -100,7 +115,8 @@ impl<T: Transport + 'static> Merchant<T> {
         })
     }
 
-    /// Lets the preimage go if there is still time for it: two checkpoints and a bank round trip.
+    /// Lets the preimage, in mode SAFE what prepares, go if there is still time for it: two checkpoints and a bank round
+    /// trip.
     async fn begin(&self, order: Order) -> Option<Order> {
         let now = self.now();
         let expiry = order.expiry()?;
@@ -110,28 +126,24 @@ impl<T: Transport + 'static> Merchant<T> {
                 at: now,
             }
         } else {
-            Step::Send { at: now }
+            match order.offer.body.mode.mode() {
+                Mode::Fast => Step::Send { at: now },
+                Mode::Safe => Step::Prepare { at: now },
+            }
         };
         self.step(order.txid, step).await
     }
 
     /// Brings the preimage where it has to go by now.
-    async fn confirm(&self, order: Order) -> Option<Order> {
+    pub(super) async fn confirm(self: &Arc<Self>, order: Order) -> Option<Order> {
         let lock = order.accept.as_ref()?.lock.clone();
-        let accepted_at = order.accepted_at?;
-        let step = match route(accepted_at, lock.public.expiry, true, self.now()) {
-            Route::Log => match self.submit(&order, &lock).await {
-                Ok(promise) => self.promised(promise),
-                Err(Unconfirmed::Temporary) => self.later(&order, Some(Reason::OutOfReach)),
-                // The log will never take it: there is no reason to wait for half of the time.
-                Err(_) => self.captured(&order, self.capture(&order, &lock).await),
-            },
+        let submit = || self.submit_all(&order, &lock, Deed::Commit);
+        let (submitted, word) = match self.route_of(&order)? {
+            Route::Log => (submit().await, None),
             Route::LogAndBank => {
-                let both = (self.submit(&order, &lock), self.capture(&order, &lock));
-                match futures_util::future::join(both.0, both.1).await {
-                    (Ok(promise), _) => self.promised(promise),
-                    (Err(_), word) => self.captured(&order, word),
-                }
+                let capture = self.capture(&order, &lock);
+                let (submitted, word) = join(submit(), capture).await;
+                (submitted, Some(word))
             }
             Route::Unknown | Route::Nowhere => {
                 let lost = Step::Lose { due_at: self.now() };
@@ -139,25 +151,63 @@ impl<T: Transport + 'static> Merchant<T> {
                 return self.ask(order).await;
             }
         };
+        let order = self
+            .record_promises(order, Deed::Commit, submitted.promises)
+            .await?;
+        if order.state != OrderState::Sent {
+            return Some(order);
+        }
+        let step = match word {
+            Some(word) => self.captured(&order, word),
+            // Too few logs will ever take it: there is no reason to wait for half of the time.
+            None if submitted.is_hopeless => {
+                self.captured(&order, self.capture(&order, &lock).await)
+            }
+            None => self.later(&order, Some(Reason::OutOfReach)),
+        };
         self.step(order.txid, step).await
     }
 
-    /// Asks log and bank what became of a sale whose preimage was sent.
-    async fn ask(&self, order: Order) -> Option<Order> {
+    /// Where the preimage of a sale goes, once it may go at all.
+    pub(super) fn route_of(&self, order: &Order) -> Option<Route> {
+        let since = match order.offer.body.mode.mode() {
+            Mode::Fast => order.accepted_at?,
+            Mode::Safe => order.sent_at?,
+        };
+        Some(route(since, order.commit_until()?, true, self.now()))
+    }
+
+    /// Asks logs and bank what became of a sale whose preimage was sent.
+    async fn ask(self: &Arc<Self>, order: Order) -> Option<Order> {
         let lock = order.accept.as_ref()?.lock.clone();
-        // A log that broke its promise would only repeat it.
-        if order.promise.is_none()
-            && let Ok(promise) = self.submit(&order, &lock).await
-        {
-            return self.step(order.txid, self.promised(promise)).await;
+        // A log that broke its promise would only repeat it, and is not asked again.
+        let submitted = self.submit_all(&order, &lock, Deed::Commit).await;
+        let order = self
+            .record_promises(order, Deed::Commit, submitted.promises)
+            .await?;
+        if order.state != OrderState::Unknown {
+            return Some(order);
         }
-        let word = if self.now() <= lock.public.expiry {
+        let word = if self.now() <= lock.public.commit_until() {
             self.capture(&order, &lock).await
         } else {
             self.status(&lock).await
         };
         let step = self.captured(&order, word);
         self.step(order.txid, step).await
+    }
+
+    /// Writes the promises down, and what follows from them.
+    pub(super) async fn record_promises(
+        &self,
+        order: Order,
+        deed: Deed,
+        promises: Vec<Signed<Promise>>,
+    ) -> Option<Order> {
+        if promises.is_empty() {
+            return Some(order);
+        }
+        self.step(order.txid, self.promised(deed, promises)).await
     }
 
     /// Brings the preimage of a sale to the bank although the log has promised it: the log is late with the proof.
@@ -171,21 +221,87 @@ impl<T: Transport + 'static> Merchant<T> {
         self.step(order.txid, step).await
     }
 
-    /// P4: the commit, brought to the log. The promise has been checked to be the log's and for this leaf.
-    async fn submit(&self, order: &Order, lock: &Lock) -> Result<Signed<Promise>, Unconfirmed> {
-        let preimage = self.secrets(order).preimage;
-        let leaf = lock.public.leaf(Deed::Commit, *preimage.expose());
-        let commit = Submission::new(lock, Deed::Commit, *preimage.expose());
+    /// P4: a leaf of the sale, brought to every log that takes it and has not promised it yet, all at once. Waits until
+    /// enough have promised; what the others promise later is written down as it comes.
+    pub(super) async fn submit_all(
+        self: &Arc<Self>,
+        order: &Order,
+        lock: &Lock,
+        deed: Deed,
+    ) -> Submitted {
+        let threshold = self.policy.log_threshold();
+        let secrets = self.secrets(order);
+        let preimage = match deed {
+            Deed::Commit => *secrets.preimage.expose(),
+            Deed::Prepare | Deed::Cancel => *secrets.prepare_preimage.expose(),
+        };
+        let submission = Arc::new(Submission::new(lock, deed, preimage));
+        let is_kept = |leaf: &&SaleLeaf| leaf.deed == deed && leaf.evidence.is_none();
+        let mut promised = order.leaves.iter().filter(is_kept).count();
+        let logs = self.logs_for(lock.public.expiry);
+        let names = logs.map(|log| log.name);
+        let mut calls: FuturesUnordered<_> = names
+            .filter(|name| order.leaf(name, deed).is_none())
+            .map(|name| {
+                Arc::clone(self)
+                    .submit(name, Arc::clone(&submission))
+                    .boxed()
+            })
+            .collect();
+        let (mut promises, mut may_come_later) = (Vec::new(), 0);
+        while promised < threshold
+            && let Some(answer) = calls.next().await
+        {
+            match answer {
+                Ok(promise) => {
+                    promised += 1;
+                    promises.push(promise);
+                }
+                Err(Unconfirmed::Temporary) => may_come_later += 1,
+                Err(Unconfirmed::Refused | Unconfirmed::Denied) => {}
+            }
+        }
+        if !calls.is_empty() {
+            tokio::spawn(Arc::clone(self).record_later(order.txid, deed, calls));
+        }
+        Submitted {
+            promises,
+            is_hopeless: promised + may_come_later < threshold,
+        }
+    }
+
+    /// Writes down what slower logs promise.
+    async fn record_later(
+        self: Arc<Self>,
+        txid: Txid,
+        deed: Deed,
+        mut calls: FuturesUnordered<BoxFuture<'static, Result<Signed<Promise>, Unconfirmed>>>,
+    ) {
+        while let Some(answer) = calls.next().await {
+            if let Ok(promise) = answer {
+                let _written_or_logged = self.step(txid, self.promised(deed, vec![promise])).await;
+            }
+        }
+    }
+
+    /// One submission to one log. The promise has been checked to be the log's and for this leaf.
+    async fn submit(
+        self: Arc<Self>,
+        log: [u8; 32],
+        submission: Arc<Submission>,
+    ) -> Result<Signed<Promise>, Unconfirmed> {
+        let log = self.log(&log).ok_or(Unconfirmed::Refused)?;
         let transport = &*self.world.transport;
-        let promise = self.in_time(call::<SubmitLeaf, _>(transport, &self.log.url, &commit));
-        let promise = promise.await.map_err(|error| unconfirmed(&error))?;
+        let call = call::<SubmitLeaf, _>(transport, log.reader.url(), &submission);
+        let promise = self.in_time(call).await;
+        let promise = promise.map_err(|error| unconfirmed(&error))?;
         let said = promise
-            .verified(&self.log.key)
+            .verified(&log.known.key.key)
             .map_err(|_| Unconfirmed::Refused)?;
-        if said.log == self.log.name && said.leaf_hash == leaf.hash() {
+        if said.log == log.name && said.leaf_hash == submission.leaf().hash() {
             Ok(promise)
         } else {
-            tracing::warn!("the log's promise is for something else than was sent");
+            tracing::warn!("a log's promise is for something else than was sent");
             Err(Unconfirmed::Refused)
         }
     }
@@ -231,10 +347,37 @@ impl<T: Transport + 'static> Merchant<T> {
             .unwrap_or(Err(CallError::Transport(TransportError::Timeout)))
     }
 
-    fn promised(&self, promise: Signed<Promise>) -> Step {
+    fn promised(&self, deed: Deed, promises: Vec<Signed<Promise>>) -> Step {
+        let at = self.now();
         Step::Promise {
-            promise: Box::new(promise),
-            due_at: self.now().plus(self.margins.checkpoint_interval),
+            deed,
+            promises,
+            threshold: self.policy.log_threshold(),
+            at,
+            due_at: at.plus(self.margins.checkpoint_interval),
+        }
+    }
+
+    /// The step that keeps the proof of a kept promise.
+    pub(super) fn logged(&self, leaf: &SaleLeaf, receipt: Vec<u8>) -> Step {
+        Step::Log {
+            log: leaf.log,
+            deed: leaf.deed,
+            receipt,
+            threshold: self.policy.log_threshold(),
+            due_at: self.now(),
+        }
+    }
+
+    /// The step that keeps the proof of a broken promise.
+    pub(super) fn broken(&self, leaf: &SaleLeaf, checkpoint: &FetchedCheckpoint) -> Step {
+        tracing::error!("a log has another leaf where it promised one; both are kept");
+        Step::BreakPromise {
+            log: leaf.log,
+            deed: leaf.deed,
+            evidence: checkpoint.note().as_bytes().to_vec(),
+            threshold: self.policy.log_threshold(),
+            due_at: self.now(),
         }
     }
 
@@ -273,7 +416,7 @@ impl<T: Transport + 'static> Merchant<T> {
     }
 
     /// Another attempt: soon before the expiry, ever more rarely after it.
-    fn later(&self, order: &Order, reason: Option<Reason>) -> Step {
+    pub(super) fn later(&self, order: &Order, reason: Option<Reason>) -> Step {
         let pause = match order.state {
             OrderState::Unknown => doubled(Seconds(1), order.attempts, PAUSE_MAX),
             _ => Seconds(1),

@@ -8,7 +8,7 @@ mod trade;
 
 use std::path::PathBuf;
 
-use bauta_proto::{ids::BankId, money::Money};
+use bauta_proto::{ids::BankId, money::Money, offer::Mode};
 use clap::{Args, Subcommand};
 
 use crate::{failure::Outcome, report::Report};
@@ -37,6 +37,9 @@ pub fn run(options: WalletOptions, report: &Report) -> Outcome {
             }
             WalletCommand::Receipt { purchase } => {
                 trade::receipt(&place.open(report)?, &purchase, report)
+            }
+            WalletCommand::Cancel { purchase } => {
+                trade::cancel(place.open(report)?, &purchase, report).await
             }
             WalletCommand::Save(options) => {
                 trade::save(place.open(report)?, &options, report).await
@@ -124,6 +127,12 @@ pub enum WalletCommand {
     /// Print a purchase's receipt, in the C2SP tlog-proof format
     Receipt {
         /// The purchase
+        purchase: String,
+    },
+    /// Give a purchase up: at once if nothing is paid; with --mode safe also when the money is locked, until the seller
+    /// commits
+    Cancel {
+        /// The purchase: the beginning of its id or txid, or "last"
         purchase: String,
     },
     /// Save what was bought as a file
@@ -222,6 +231,10 @@ pub struct BuyOptions {
     /// Pay from this bank (its address or the beginning of its id)
     #[arg(long, value_name = "BANK")]
     pub bank: Option<String>,
+    /// How the purchase is decided. fast: one step, the quickest. safe: cancellable until the seller commits, a little
+    /// slower. auto: fast unless the shop sells only safe
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: ModeChoice,
     /// Lock the money for this many seconds at most [default: as short as the shop allows]
     #[arg(long, value_name = "SECONDS")]
     pub lock_for: Option<u32>,
@@ -234,6 +247,28 @@ pub struct BuyOptions {
     /// Save the good to this file or folder when it has arrived
     #[arg(long, short, value_name = "PATH")]
     pub output: Option<PathBuf>,
+}
+
+/// How a purchase is to be decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ModeChoice {
+    /// One step, the quickest
+    Fast,
+    /// Cancellable until the seller commits
+    Safe,
+    /// Fast unless the shop sells only safe
+    #[default]
+    Auto,
+}
+
+impl From<ModeChoice> for Option<Mode> {
+    fn from(choice: ModeChoice) -> Self {
+        match choice {
+            ModeChoice::Fast => Some(Mode::Fast),
+            ModeChoice::Safe => Some(Mode::Safe),
+            ModeChoice::Auto => None,
+        }
+    }
 }
 
 /// Where to save.

@@ -8,8 +8,8 @@ use std::{
 
 use bauta_proto::{catalogue::Catalogue, time::Seconds};
 use bauta_wallet::{
-    BuyOptions as Buying, PurchaseId, PurchaseReport, PurchaseState, SaveOptions as Saving,
-    WalletError, purchase::ResumeReport, shop,
+    BuyOptions as Buying, CancelOutcome, PurchaseId, PurchaseReport, PurchaseState,
+    SaveOptions as Saving, WalletError, purchase::ResumeReport, shop,
 };
 
 use super::{BuyOptions, SaveOptions, place::HttpWallet};
@@ -17,6 +17,9 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     report::{BAD, FAINT, GOOD, Report, STRONG, ago, brief, length, table, until},
 };
+
+/// How long to wait for the outcome of a cancel; it goes on with resume.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Shows a shop's goods.
 pub async fn shop(mut wallet: HttpWallet, url: &str, report: &Report) -> Outcome {
@@ -74,6 +77,7 @@ pub async fn buy(mut wallet: HttpWallet, options: &BuyOptions, report: &Report) 
         // What was shown and agreed to is the most that is paid, even if the shop changes its mind in between.
         price_max: options.max.or(listed),
         bank,
+        mode: options.mode.into(),
         lock_span: options.lock_for.map(Seconds),
         from_account: options.from_account,
         ..Buying::default()
@@ -239,6 +243,9 @@ fn describe(purchase: &PurchaseReport) -> String {
         PurchaseState::Delivered => (GOOD, "delivered; the receipt is still to come"),
         PurchaseState::Returned => (BAD, "not delivered; the money is back"),
         PurchaseState::Refused => (BAD, "ended; nothing was paid"),
+        PurchaseState::Locked if purchase.cancel == Some(CancelOutcome::Wanted) => {
+            (FAINT, "cancelled; the logs have not decided yet")
+        }
         PurchaseState::Locked => (FAINT, "the money is locked, the goods are not here yet"),
         PurchaseState::Locking => (FAINT, "the bank has not answered yet"),
         PurchaseState::Ordering | PurchaseState::Downloading | PurchaseState::Ready => {
@@ -263,6 +270,12 @@ fn describe(purchase: &PurchaseReport) -> String {
                 .expires_at
                 .filter(|_| !is_delivered(purchase))
                 .map(until),
+        ),
+        (
+            "cancel",
+            purchase
+                .cancellable_until
+                .map(|moment| format!("until the seller commits, {} at the latest", until(moment))),
         ),
         (
             "licence",
@@ -304,9 +317,12 @@ pub fn list(wallet: &HttpWallet, report: &Report) -> Outcome {
     report.result(&purchases, |purchases| {
         let rows = purchases.iter().map(|purchase| {
             let state = serde_json::to_value(purchase.state).ok();
-            let state = state
+            let mut state = state
                 .and_then(|state| state.as_str().map(str::to_owned))
                 .unwrap_or_default();
+            if let Some(moment) = purchase.cancellable_until {
+                state += &format!(", cancellable {}", until(moment));
+            }
             [
                 ago(purchase.created_at),
                 brief(&purchase.title),
@@ -335,6 +351,27 @@ pub fn receipt(wallet: &HttpWallet, purchase: &str, report: &Report) -> Outcome 
         &serde_json::json!({ "ok": true, "receipt": receipt }),
         |_| receipt.clone(),
     )
+}
+
+/// Gives up a purchase, and says how that ended.
+pub async fn cancel(mut wallet: HttpWallet, purchase: &str, report: &Report) -> Outcome {
+    let id = wallet.find_purchase(purchase)?;
+    wallet.cancel(id)?;
+    let ended = wallet.finish_purchase(id, CANCEL_PATIENCE).await?;
+    let is_back = matches!(
+        ended.state,
+        PurchaseState::Returned | PurchaseState::Refused
+    );
+    let result = serde_json::json!({ "ok": is_back, "purchase": ended });
+    report.result(&result, |_| describe(&ended) + &how_to_save(&ended))?;
+    match ended.cancel {
+        _ if is_back => Ok(()),
+        Some(CancelOutcome::Wanted) => outcome(&ended),
+        _ => {
+            let reason = "too late to cancel: the seller had prepared, and the purchase goes on";
+            Err(Failure::new(Exit::Refused, reason).told())
+        }
+    }
 }
 
 /// Saves a good as a file.

@@ -59,10 +59,7 @@ async fn settle<T: Transport>(bank: &Bank<T>, claim: Checked) -> Result<ClaimOut
         Ok(claim) => claim,
         Err(outcome) => return Ok(outcome),
     };
-    match (
-        bank.apply(BankCommand::Claim(Box::new(claim))).await?,
-        proofs,
-    ) {
+    match (bank.apply(BankCommand::Claim(claim)).await?, proofs) {
         (Done::Claimed(ClaimOutcome::Undecided), Proofs::Bad) => Ok(ClaimOutcome::BadReceipt),
         (Done::Claimed(outcome), _) => Ok(outcome),
         _ => Err(damaged()),

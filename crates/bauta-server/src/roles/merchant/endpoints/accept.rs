@@ -89,6 +89,8 @@ fn check<T>(
         return Err(ProblemKind::BankNotAccepted.into());
     }
     CheckedAccept::check(&request, offer, now).map_err(refusal)?;
+    let usable = merchant.policy.check_use(request.lock.public.expiry);
+    usable.map_err(|error| Problem::new(ProblemKind::LockMismatch).detail(error))?;
     Ok(Checked::New(Box::new(request)))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bauta_proto::{
     codec::Message,
     merchant::compose_offer,
-    offer::{OrderReply, OrderRequest},
+    offer::{Mode, OrderReply, OrderRequest},
     problem::{Problem, ProblemKind},
     time::Timestamp,
     transport::Transport,
@@ -76,6 +76,13 @@ fn compose<T>(
     let payment = payment.ok_or(ProblemKind::BankNotAccepted)?;
     if request.log_policy != merchant.policy.policy_id() {
         return Err(ProblemKind::PolicyNotAccepted.into());
+    }
+    if !merchant.modes.contains(&request.mode) {
+        return Err(ProblemKind::ModeNotOffered.into());
+    }
+    let can_prepare = || merchant.can_prepare(now).map_err(|error| failed(&error));
+    if request.mode == Mode::Safe && !can_prepare()? {
+        return Err(ProblemKind::Overloaded.into());
     }
     let seller = merchant.seller(payment.account);
     let composed = compose_offer(seller, &good.sale, request, merchant.conditions, now);
