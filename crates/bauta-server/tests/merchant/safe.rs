@@ -52,6 +52,31 @@ async fn the_key_leaves_only_after_what_prepares_is_proved_to_come_before_any_ca
 }
 
 #[tokio::test]
+async fn v2_the_key_does_not_leave_before_the_bank_has_seen_the_lock_prepared() {
+    let town = town().await;
+    let reply = town.offered(1).await;
+    let accept = town.pay(&reply, 1);
+    // The log shows the shop more than it shows the bank.
+    town.net
+        .bank
+        .decide(accept.lock.lock_tag(), LockState::Held);
+    let pending = ProblemKind::DeliveryPending;
+    assert_eq!(kind(town.accept(&accept).await), pending);
+    town.set_clock(2);
+    town.follow().await;
+    town.set_clock(4);
+    town.merchant.push_commits().await.expect("pushed");
+    assert_eq!(town.state(&reply), OrderState::Preparing);
+    assert_eq!(town.record(&reply).sent_at, None);
+    town.net
+        .bank
+        .decide(accept.lock.lock_tag(), LockState::Prepared);
+    town.set_clock(6);
+    assert_eq!(town.merchant.push_commits().await.expect("pushed"), 1);
+    assert_eq!(town.state(&reply), OrderState::Promised);
+}
+
+#[tokio::test]
 async fn a_cancel_that_came_first_ends_the_sale_and_the_key_never_leaves() {
     for is_read_late in [false, true] {
         let town = town().await;

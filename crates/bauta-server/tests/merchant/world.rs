@@ -22,8 +22,8 @@ use bauta_proto::{
     ids::{BankId, HashLock, LockTag, Pseudonym, Serial},
     limits::RECEIPT_BYTES_MAX,
     lock::{
-        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, Lock, LockPrivate, LockPublic,
-        LockState, LockStatus, LockStatusRequest, TaggedLockState,
+        Capture, Claim, ClaimOutcome, ClaimReply, ClaimRequest, Lock, LockMode, LockPrivate,
+        LockPublic, LockState, LockStatus, LockStatusRequest, TaggedLockState,
     },
     log::{
         leaf::{Deed, Leaf},
@@ -461,7 +461,11 @@ impl Town {
             salt: [serial; 16],
         };
         let lock = Lock::new(public, private, &self.net.bank.key);
-        self.net.bank.decide(lock.lock_tag(), LockState::Held);
+        let seen = match lock.public.mode {
+            LockMode::Fast => LockState::Held,
+            LockMode::Safe { .. } => LockState::Prepared,
+        };
+        self.net.bank.decide(lock.lock_tag(), seen);
         let accept = Accept {
             txid: offer.txid(),
             lock_tag: lock.lock_tag(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bauta_proto::{
     decision::{Age, age},
-    lock::{Lock, LockPublic},
+    lock::{Lock, LockPublic, LockState},
     log::{leaf::Deed, reader::ReadError},
     transport::Transport,
 };
@@ -58,13 +58,22 @@ impl<T: Transport + 'static> Merchant<T> {
             Preparation::Cancelled => fail(Reason::Cancelled),
             Preparation::Broken => fail(Reason::BrokenPromise),
             _ if is_too_late => fail(Reason::TooLate),
-            Preparation::Prepared => Step::Send { at: now },
+            Preparation::Prepared => self.prepared(&order, &lock).await,
             Preparation::Open => self.later(&order, None),
         };
         let order = self.step(order.txid, step).await?;
         match order.state {
             OrderState::Sent => self.confirm(order).await,
             _ => Some(order),
+        }
+    }
+
+    /// The preimage may go once the bank says under its signature that it has seen the lock prepared, too: then it takes the
+    /// preimage itself should the logs stop showing it what they show this shop.
+    async fn prepared(&self, order: &Order, lock: &Lock) -> Step {
+        match self.status(lock).await {
+            Ok(word) if word.state == LockState::Prepared => Step::Send { at: self.now() },
+            word => self.captured(order, word),
         }
     }
 

@@ -33,14 +33,14 @@ use super::{Merchant, locked};
 const PAUSE_MAX: Seconds = Seconds(300);
 
 /// What a bank says about a lock, under its signature.
-struct BankWord {
-    state: LockState,
+pub(super) struct BankWord {
+    pub(super) state: LockState,
     signed: Box<Signed<LockStatus>>,
 }
 
 /// Why log or bank did not confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unconfirmed {
+pub(super) enum Unconfirmed {
     /// It may later: it was not reached, or was too busy.
     Temporary,
     /// It will not, however often it is asked.
@@ -324,7 +324,7 @@ impl<T: Transport + 'static> Merchant<T> {
     }
 
     /// What the bank says about a lock.
-    async fn status(&self, lock: &Lock) -> Result<BankWord, Unconfirmed> {
+    pub(super) async fn status(&self, lock: &Lock) -> Result<BankWord, Unconfirmed> {
         let payment = self.banks.get(&lock.public.bank);
         let url = &payment.ok_or(Unconfirmed::Temporary)?.url;
         let request = LockStatusRequest {
@@ -382,7 +382,7 @@ impl<T: Transport + 'static> Merchant<T> {
     }
 
     /// The step that follows from the bank's word.
-    fn captured(&self, order: &Order, word: Result<BankWord, Unconfirmed>) -> Step {
+    pub(super) fn captured(&self, order: &Order, word: Result<BankWord, Unconfirmed>) -> Step {
         let now = self.now();
         match word {
             Ok(BankWord { state, signed }) => match state {
