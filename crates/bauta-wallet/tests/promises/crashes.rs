@@ -13,7 +13,7 @@ use bauta_wallet::{
 };
 
 use crate::{
-    add_bank, available, buy, buy_safely, environment, money, new_wallet, reopen,
+    add_bank, available, buy, buy_safely, buy_safely_for, environment, money, new_wallet, reopen,
     world::{Fault, Merchant, PRICE, World},
 };
 
@@ -77,14 +77,14 @@ impl Errand {
             }
             Self::Cancel => {
                 world.state().merchant_does = Merchant::Refuses;
-                let bought = buy_safely(wallet).await?;
+                let bought = buy_safely_for(wallet, 0).await?;
                 wallet.cancel(bought.id)?;
                 let ended = wallet.finish_purchase(bought.id, PATIENCE).await?;
                 assert_eq!(ended.state, PurchaseState::Returned);
             }
             Self::CancelTooLate => {
                 world.state().merchant_does = Merchant::PreparesAndVanishes;
-                let bought = buy_safely(wallet).await?;
+                let bought = buy_safely_for(wallet, 0).await?;
                 wallet.cancel(bought.id)?;
                 world.state().merchant_does = Merchant::Honest;
                 let ended = wallet.finish_purchase(bought.id, PATIENCE).await?;

@@ -81,9 +81,17 @@ pub(crate) async fn buy(wallet: &mut Wallet<World>) -> Result<PurchaseReport> {
 
 /// Buys in mode SAFE.
 pub(crate) async fn buy_safely(wallet: &mut Wallet<World>) -> Result<PurchaseReport> {
+    buy_safely_for(wallet, 1).await
+}
+
+/// The same with as much patience, in seconds.
+pub(crate) async fn buy_safely_for(
+    wallet: &mut Wallet<World>,
+    seconds: u64,
+) -> Result<PurchaseReport> {
     let options = BuyOptions {
         mode: Some(Mode::Safe),
-        ..patient(1)
+        ..patient(seconds)
     };
     wallet.buy(SHOP, "song", &options).await
 }
