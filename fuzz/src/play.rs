@@ -12,7 +12,7 @@ use bauta_proto::{
     coin::KeysetList,
     ids::BankId,
     lock::{ClaimRequest, Release},
-    offer::OrderReply,
+    offer::{Mode, OrderReply},
     transport::{Endpoint, archive, bank, merchant},
 };
 use bauta_server::roles::merchant::payee_key;
@@ -133,13 +133,22 @@ impl Transcript {
             .await
             .expect("withdrawn");
         buy(&town, &mut wallet, false).await;
-        town.without(Role::Archive, buy(&town, &mut wallet, false))
-            .await;
-        town.without(Role::Merchant, async {
+        // The shop brings the key to the bank, and, cut off altogether, gets nothing.
+        let leaf = archive::SubmitLeaf::PATH;
+        town.without(leaf, buy(&town, &mut wallet, false)).await;
+        let accept = merchant::AcceptOffer::PATH;
+        town.without(accept, buy(&town, &mut wallet, false)).await;
+        buy(&town, &mut wallet, true).await;
+        let safe = || options(Some(Mode::Safe), false);
+        buy_with(&town, &mut wallet, safe()).await;
+        town.without(accept, async {
+            let _waiting = wallet.buy(Role::Merchant.url(), "Song", &safe()).await;
+            wallet.list().expect("listed").iter().for_each(|purchase| {
+                let _too_late_for_others = wallet.cancel(purchase.id);
+            });
             settle(&town, &mut wallet).await;
         })
         .await;
-        buy(&town, &mut wallet, true).await;
         let _refreshed = wallet.refresh().await;
         wallet
             .statement(bank, euro(), 0)
@@ -152,28 +161,38 @@ impl Transcript {
             .await
             .expect("restored");
         settle(&town, &mut wallet).await;
-        let mut asked = town.end_record();
+        let mut asked = Town::shared().asked();
+        asked.extend(town.end_record());
         let keys = keys(&town, &words, bank, &asked).await;
         asked.extend(releases(&asked, &keys));
         Self { asked, keys }
     }
 }
 
-/// A purchase from beginning to end.
-async fn buy(town: &Town, wallet: &mut Wallet<Net>, from_account: bool) {
-    let options = BuyOptions {
+/// How a purchase is made without waiting for anything.
+pub(crate) fn options(mode: Option<Mode>, from_account: bool) -> BuyOptions {
+    BuyOptions {
+        mode,
         from_account,
         patience: std::time::Duration::ZERO,
         ..BuyOptions::default()
-    };
+    }
+}
+
+/// A purchase from beginning to end.
+async fn buy(town: &Town, wallet: &mut Wallet<Net>, from_account: bool) {
+    buy_with(town, wallet, options(None, from_account)).await;
+}
+
+async fn buy_with(town: &Town, wallet: &mut Wallet<Net>, options: BuyOptions) {
     let _waiting = wallet.buy(Role::Merchant.url(), "Song", &options).await;
     settle(town, wallet).await;
 }
 
 /// Lets time pass until nothing is open.
 pub(crate) async fn settle(town: &Town, wallet: &mut Wallet<Net>) {
-    for _ in 0..6 {
-        town.pass(25);
+    for _ in 0..12 {
+        town.pass(12);
         town.round().await;
         let _troubles = wallet.resume().await;
     }

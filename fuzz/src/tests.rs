@@ -2,7 +2,17 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use crate::{TARGETS, play::OPERATIONS};
+use bauta_proto::{
+    codec::Message,
+    log::leaf::Deed,
+    submission::Submission,
+    transport::{Endpoint, archive::SubmitLeaf},
+};
+
+use crate::{
+    TARGETS,
+    play::{OPERATIONS, TRANSCRIPT},
+};
 
 #[test]
 fn every_target_runs_through_its_seeds() {
@@ -33,6 +43,27 @@ fn the_operations_are_those_of_the_description() {
         described,
         OPERATIONS.iter().map(|operation| operation.path).collect()
     );
+}
+
+#[test]
+fn every_operation_is_in_the_transcript_that_requests_are_made_from() {
+    let asked: BTreeSet<&str> = TRANSCRIPT.asked.iter().map(|asked| &*asked.path).collect();
+    for operation in OPERATIONS {
+        assert!(asked.contains(operation.path), "{}", operation.path);
+    }
+}
+
+#[test]
+fn every_deed_about_a_lock_is_in_the_transcript() {
+    let leaves = TRANSCRIPT
+        .asked
+        .iter()
+        .filter(|asked| asked.path == SubmitLeaf::PATH);
+    let submissions = leaves.map(|asked| Submission::from_bytes(&asked.body).expect("one"));
+    let deeds: Vec<Deed> = submissions.map(|submission| submission.deed).collect();
+    for deed in [Deed::Prepare, Deed::Commit, Deed::Cancel] {
+        assert!(deeds.contains(&deed), "{deed:?}");
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ use crate::config;
 /// When a town begins, in seconds since 1970.
 pub(crate) const START: u64 = 1_800_000_000;
 /// What the wallet's account has at the beginning, in cents.
-pub(crate) const CREDIT: u64 = 2_000;
+pub(crate) const CREDIT: u64 = 5_000;
 /// What the good costs, in cents.
 pub(crate) const PRICE: u64 = 499;
 
@@ -183,6 +183,8 @@ pub(crate) struct Net {
     routers: Mutex<Vec<(Role, Router)>>,
     /// Every request so far, while it is wanted.
     record: Mutex<Option<Vec<Asked>>>,
+    /// What is not reached.
+    cut: Mutex<Option<&'static str>>,
     clock: Arc<FuzzClock>,
 }
 
@@ -215,6 +217,9 @@ impl Net {
         let (_, router) = router.ok_or(TransportError::Connect)?;
         if let Some(record) = locked(&self.record).as_mut() {
             record.push(asked.clone());
+        }
+        if locked(&self.cut).is_some_and(|cut| asked.path.starts_with(cut)) {
+            return Err(TransportError::Connect);
         }
         let mut builder = http::Request::builder()
             .uri(&asked.path)
@@ -309,6 +314,8 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
 struct Template {
     folder: tempfile::TempDir,
     catalogue: Vec<u8>,
+    /// What was asked for until it was ready.
+    asked: Vec<Asked>,
     now: Timestamp,
 }
 
@@ -319,7 +326,9 @@ impl Template {
 
     async fn made() -> Self {
         let town = Town::open(folder(), Timestamp(START)).await;
+        town.begin_record();
         town.furnish().await;
+        let asked = town.end_record();
         let catalogue = town.get(Role::Merchant, shop::CATALOGUE_PATH).await.body;
         let now = town.clock.now();
         let folder = folder();
@@ -327,6 +336,7 @@ impl Template {
         Self {
             folder,
             catalogue,
+            asked,
             now,
         }
     }
@@ -338,6 +348,10 @@ pub(crate) struct Shared;
 impl Shared {
     pub(crate) fn catalogue(&self) -> Vec<u8> {
         TEMPLATE.catalogue.clone()
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        TEMPLATE.asked.clone()
     }
 }
 
@@ -358,6 +372,7 @@ impl Town {
         let net = Arc::new(Net {
             routers: Mutex::default(),
             record: Mutex::default(),
+            cut: Mutex::default(),
             clock: Arc::clone(&clock),
         });
         let roles = Some(Roles::open(folder.path(), &clock, &net).await);
@@ -453,15 +468,11 @@ impl Town {
         answered.expect("answered")
     }
 
-    /// Waits for `future` while nobody reaches this role.
-    pub(crate) async fn without<F: Future>(&self, role: Role, future: F) -> F::Output {
-        let is_other = |(other, _): &(Role, Router)| *other != role;
-        let mut routers = locked(&self.net.routers);
-        let all = routers.clone();
-        routers.retain(is_other);
-        drop(routers);
+    /// Waits for `future` while nothing under this path is reached.
+    pub(crate) async fn without<F: Future>(&self, path: &'static str, future: F) -> F::Output {
+        *locked(&self.net.cut) = Some(path);
         let output = future.await;
-        *locked(&self.net.routers) = all;
+        *locked(&self.net.cut) = None;
         output
     }
 

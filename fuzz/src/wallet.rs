@@ -8,14 +8,16 @@ use std::sync::{
 
 use bauta_proto::{
     ids::BankId,
+    offer::Mode,
     problem::{Problem, ProblemKind},
     transport::{Request, Response, Transport, TransportError},
 };
-use bauta_wallet::{BuyOptions, PurchaseState, Wallet};
+use bauta_wallet::{PurchaseState, Wallet};
 
 use crate::{
     Target,
     input::Input,
+    play::options,
     town::{Net, PRICE, Role, Town, Whole, block_on, cents, euro},
 };
 
@@ -160,11 +162,8 @@ async fn run_errand(
     input: &mut Input<'_>,
 ) {
     let number = input.byte();
-    let options = BuyOptions {
-        from_account: number >= 128,
-        patience: std::time::Duration::ZERO,
-        ..BuyOptions::default()
-    };
+    let mode = (number & 64 != 0).then_some(Mode::Safe);
+    let options = options(mode, number >= 128);
     match number % 10 {
         0 | 1 => drop(wallet.withdraw(bank, cents(700 + u64::from(number))).await),
         2..5 => drop(wallet.buy(Role::Merchant.url(), "Song", &options).await),
@@ -174,8 +173,16 @@ async fn run_errand(
             town.round().await;
         }
         7 => drop(wallet.refresh().await),
+        8 if number & 32 != 0 => cancel(wallet),
         8 => drop(wallet.add_bank(Role::Bank.url(), None).await),
         _ => drop(wallet.statement(bank, euro(), 0).await),
+    }
+}
+
+/// The owner wants back whatever can be had back.
+fn cancel(wallet: &mut Wallet<LyingWay>) {
+    for purchase in wallet.list().expect("listed") {
+        drop(wallet.cancel(purchase.id));
     }
 }
 
@@ -187,6 +194,9 @@ async fn check(town: &Town, wallet: Wallet<LyingWay>, way: &LyingWay, bank: Bank
     for _ in 0..5 {
         town.round().await;
         drop(wallet.resume().await);
+        // The log shows in time what it took.
+        town.pass(2);
+        town.round().await;
         town.pass(3_000);
     }
     town.round().await;
@@ -237,9 +247,11 @@ fn available<T: Transport>(wallet: &Wallet<T>) -> u64 {
 
 /// One lie of every kind at every answer of a withdrawal and a purchase.
 fn seeds() -> Vec<Vec<u8>> {
-    let errands = [0, 0, 0, 2, 0, 5, 0, 6, 0, 5, 0, 7];
-    let mut seeds = vec![errands.to_vec()];
-    for place in 0..24 {
+    let fast = [0, 0, 0, 2, 0, 5, 0, 6, 0, 5, 0, 7];
+    // In mode SAFE, and cancelled.
+    let safe = [0, 0, 0, 72, 0, 48, 0, 6, 0, 5, 0, 7];
+    let mut seeds = vec![fast.to_vec(), safe.to_vec()];
+    for (place, errands) in (0..24).flat_map(|place| [(place, fast), (place, safe)]) {
         for kind in 6..12 {
             let mut lies = vec![0; LIE_BYTES * (place + 1)];
             lies[LIE_BYTES * place] = kind;

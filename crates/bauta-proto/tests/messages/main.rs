@@ -98,6 +98,24 @@ fn every_message_has_a_positive_vector_and_more_negative_ones() {
     }
 }
 
+/// The registry's own text is read: no test can name what it has not heard of. The policy is a text, not a message.
+#[test]
+fn every_message_type_of_the_registry_has_a_kind() {
+    let registry = include_str!("../../src/codec.rs");
+    let body = registry.split("pub enum MessageType {").nth(1);
+    let body = body.and_then(|body| body.split('}').next());
+    let lines = body.expect("the registry").lines().map(str::trim);
+    let names = lines.filter_map(|line| Some(line.split_once(" = ")?.0));
+    let names: BTreeSet<&str> = names.filter(|name| *name != "Policy").collect();
+    let bare = |kind: &kinds::Kind| {
+        kind.name
+            .split('<')
+            .next_back()
+            .map(|name| name.trim_end_matches('>'))
+    };
+    assert_eq!(names, KINDS.iter().filter_map(bare).collect());
+}
+
 #[test]
 fn every_way_to_be_refused_has_vectors() {
     let made = vectors();
