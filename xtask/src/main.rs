@@ -3,6 +3,7 @@
 mod chaos;
 mod documents;
 mod fuzz;
+mod mutants;
 mod simulation;
 mod steps;
 
@@ -29,6 +30,8 @@ Commands:
                    --seed N for the same random choices again, --first N to begin with a certain round, --release.
   fuzz [TARGET]    Makes corpora from the vectors, builds the fuzz targets and runs all of them, or one, for --seconds N [600]
                    each; --seed-corpora only makes the corpora. Needs a nightly compiler.
+  mutants [WORD..] Take out one check after the other and expect that the attack which it stops succeeds; only mutants
+                   whose name or script contains one of the words, if there are any.
   vectors          Write the vectors of messages and goods again, under crates/*/tests/vectors.
 
 Options:
@@ -44,6 +47,9 @@ fn main() -> ExitCode {
         ["test"] => steps::run(&workspace(), &steps::all()),
         ["test", "--quick"] => steps::run(&workspace(), &steps::quick()),
         ["check-docs"] => steps::run(&workspace(), &[steps::Step::Documents]),
+        ["mutants", wanted @ ..] if !wanted.iter().any(|word| word.starts_with('-')) => {
+            mutants::run(&workspace(), wanted)
+        }
         ["sim", options @ ..] => simulation::run(&workspace(), options),
         ["vectors"] => steps::run(&workspace(), &[steps::Step::Vectors]),
         ["help" | "-h" | "--help"] | [_, .., "-h" | "--help"] => {
