@@ -28,10 +28,6 @@ const VARIABLE: &str = "BAUTA_MUTANT";
 const SUCCEEDED: &str = "the attack succeeded";
 /// Longest time for one script.
 const SCRIPT_TIME_MAX: Duration = Duration::from_secs(120);
-/// Where the scripts are.
-const SCRIPTS: &str = "crates/bauta-sim/tests/liars";
-/// The module with what must succeed without liars.
-const HONEST: &str = "honest";
 
 /// A check taken out.
 pub(crate) struct Mutant {
@@ -387,6 +383,12 @@ fn once(text: &str, part: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The module with what must succeed without liars.
+    const HONEST: &str = "honest";
+
+    /// Where the scripts are.
+    const SCRIPTS: &str = "crates/bauta-sim/tests/liars";
 
     fn workspace() -> PathBuf {
         crate::workspace()
