@@ -42,6 +42,7 @@ const ACCEPT: &str = "crates/bauta-server/src/roles/merchant/endpoints/accept.rs
 const SALE: &str = "crates/bauta-server/src/roles/merchant/sale.rs";
 const JOBS: &str = "crates/bauta-server/src/roles/merchant/jobs.rs";
 const PROTO_LOCK: &str = "crates/bauta-proto/src/lock.rs";
+const DECISION: &str = "crates/bauta-proto/src/decision.rs";
 const MERCHANT: &str = "crates/bauta-proto/src/merchant.rs";
 const CUSTOMER: &str = "crates/bauta-proto/src/customer.rs";
 const SUBMISSION: &str = "crates/bauta-proto/src/submission.rs";
@@ -179,11 +180,12 @@ mutants! {
         RULES_OFF[1],
     ] => "merchant::a_release_of_what_was_sold";
     "the bank takes any secret": [
-        alone(CAPTURE, "opens(&request.preimage, &lock.hash_lock)", "true"),
+        alone(CAPTURE, "opens(&request.preimage, &lock.public.hash_lock)", "true"),
         alone(LOCKS, "!opens(preimage, &row.hash_lock)", "false"),
     ] => "stranger::another_secret_brought_to_the_bank";
     "the bank takes a secret after the expiry": [
-        edit(LOCKS, "_ if at > row.expiry =>", "at > row.expiry", "false"),
+        alone(LOCKS, "at > lock.commit_until()", "false"),
+        alone(LOCKS, "!bank_takes(&lock, outcome, at)", "false"),
     ] => "merchant::a_secret_brought_late_to_the_bank";
     "a receipt need not be of its leaf": [
         alone(RECEIPT, "merkle::check_inclusion(
@@ -195,24 +197,25 @@ mutants! {
         )", "Ok::<(), merkle::MerkleError>(())"),
     ] => "merchant::the_receipt_of_another_lock";
     "the bank believes no receipt": [
-        edit(CLAIM, "if proves(bank, claim, &lock, proof) =>", "proves(bank, claim, &lock, proof)", "false"),
+        alone(CLAIM, "lock.is_undecided() && !claim.proofs.is_empty()", "false"),
     ] => "archive::one_history_for_the_bank_one_for_the_shop";
 
     // How the bank follows the log.
     "an early checkpoint may release": [
-        alone(FOLLOW, "age(checkpoint.checked(), expiry) == Age::Late", "true"),
+        alone(DECISION, "checkpoint.map(|checkpoint| age(checkpoint, until))", "checkpoint.map(|_| Age::Late)"),
     ] => "archive::an_early_abort";
     "the bank goes by the log's clock alone": [
         alone(FOLLOW, "self.now().minus(CLOCK_TOLERANCE)", "Timestamp(4_000_000_000)"),
     ] => "archive::a_checkpoint_dated_ahead";
     "a leaf pays whatever secret is in it": [
-        alone(FOLLOW, "opens(&leaf.value, &lock.hash_lock)", "true"),
+        alone(PROTO_LOCK, "opens(&leaf.value, &self.hash_of(deed)?)", "true"),
     ] => "archive::a_leaf_with_another_secret";
     "a leaf pays by its own expiry": [
-        alone(FOLLOW, "lock.expiry == leaf.expiry", "true"),
+        alone(PROTO_LOCK, "self.expiry == leaf.expiry", "true"),
     ] => "archive::a_leaf_with_another_expiry";
     "a leaf pays whenever it comes": [
-        alone(FOLLOW, "age(checkpoint.checked(), leaf.expiry)", "Age::Early"),
+        alone(DECISION, "age(checkpoint, lock.expiry) == Age::Early", "true"),
+        alone(DECISION, "age(checkpoint, lock.commit_until()) == Age::Early", "true"),
     ] => "archive::a_leaf_written_late";
     "entries are not proved to be the tree's": [
         edit(READER, "match self.prove_prefix(end, frontier.root(), checkpoint).await {", "self.prove_prefix(end, frontier.root(), checkpoint).await", "Ok::<(), ReadError>(())"),
