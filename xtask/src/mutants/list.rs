@@ -292,20 +292,20 @@ mutants! {
         alone(SALE, "self.captured(&order, self.capture(&order, &lock).await)", "self.later(&order, None)"),
     ] => "archive::leak_and_deny", "archive::a_contradictory_abort";
     "a promise is as good as its receipt": [
-        alone(JOBS, "route(order.accepted_at?, expiry, true, now) == Route::LogAndBank", "false"),
+        edit(JOBS, "Route::LogAndBank => true,", "true", "false"),
     ] => "archive::a_promise_that_is_not_kept";
     "any leaf at the promised place will do": [
         alone(READER, "merkle::check_inclusion(&path, size, root, index, leaf.hash())", "Ok::<(), MerkleError>(())"),
     ] => "archive::a_promise_of_anothers_place";
     "a promise may be for another leaf": [
-        alone(SALE, "said.log == self.log.name && said.leaf_hash == leaf.hash()", "said.log == self.log.name"),
+        alone(SALE, "said.log == log.name && said.leaf_hash == submission.leaf().hash()", "said.log == log.name"),
     ] => "archive::a_promise_for_another_leaf";
     "a promise may be of another log": [
-        alone(SALE, "said.log == self.log.name && said.leaf_hash == leaf.hash()", "said.leaf_hash == leaf.hash()"),
+        alone(SALE, "said.log == log.name && said.leaf_hash == submission.leaf().hash()", "said.leaf_hash == submission.leaf().hash()"),
     ] => "archive::a_promise_of_another_log";
     "a promise need not be signed": [
         alone(SALE, "promise
-            .verified(&self.log.key)", believed!("&promise.body")),
+            .verified(&log.known.key.key)", believed!("&promise.body")),
     ] => "archive::a_promise_that_is_not_signed";
     "the merchant believes what the bank has not signed": [
         alone(SALE, "status
@@ -386,7 +386,7 @@ mutants! {
     ] => "merchant::the_key_kept_after_the_bank_paid";
     "the customer asks neither bank nor log": [
         edit(SETTLE, "if opens(&accepting, &preimage) =>", "opens(&accepting, &preimage)", "false"),
-        alone(SETTLE, "self.leaf_in_log(&purchase, &accepting).await", "Ok::<Option<FoundLeaf>, WalletError>(None)"),
+        alone(SETTLE, "self.leaf_in_logs(&purchase, &accepting).await", "Ok::<Option<[u8; 32]>, WalletError>(None)"),
     ] => "merchant::the_key_kept_after_the_log_paid";
     "the customer believes what the bank has not signed": [
         alone(SETTLE, "status.verified(&bank.bank.key())", believed!("&status.body")),

@@ -360,10 +360,8 @@ fn convicts(town: &Town) -> bool {
             commit.preimage,
         )
     });
-    let receipt = order
-        .receipt
-        .as_deref()
-        .and_then(|text| Receipt::from_text(text).ok());
+    let text = order.leaves.iter().find_map(|leaf| leaf.receipt.as_deref());
+    let receipt = text.and_then(|text| Receipt::from_text(text).ok());
     let (Some(leaf), Some(receipt)) = (leaf, receipt) else {
         return false;
     };

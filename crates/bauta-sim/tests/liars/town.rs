@@ -18,6 +18,7 @@ use bauta_proto::{
     lock::{LockState, LockStatusRequest},
     log::policy::Policy,
     money::{Amount, Currency, Money},
+    offer::Mode,
     problem::Problem,
     time::{Clock, Seconds, Timestamp},
     transport::{CallError, Endpoint, Request, bank, call},
@@ -505,6 +506,7 @@ fn bank_config(folder: &Path, log_policy: PolicySource) -> BankConfig {
 
 fn merchant_config(folder: &Path, log_policy: PolicySource, bank: BankId) -> MerchantConfig {
     MerchantConfig {
+        modes: vec![Mode::Fast, Mode::Safe],
         http: HttpConfig::new(([127, 0, 0, 1], 0).into()),
         data: folder.join("merchant"),
         key_file: folder.join("merchant.key"),
