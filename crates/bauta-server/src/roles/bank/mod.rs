@@ -125,7 +125,7 @@ enum Checked<R> {
     /// It was done before and was answered with this.
     Repeat(R),
     /// It can be done if the records allow.
-    New(BankCommand),
+    New(Box<BankCommand>),
 }
 
 impl<T: Transport + 'static> Bank<T> {
@@ -264,7 +264,7 @@ impl<T: Transport> Bank<T> {
     async fn issued(&self, checked: Checked<Issued>) -> Result<Issued, Problem> {
         match checked {
             Checked::Repeat(issued) => Ok(issued),
-            Checked::New(command) => match self.apply(command).await? {
+            Checked::New(command) => match self.apply(*command).await? {
                 Done::Issued(signatures) => Ok(Issued { signatures }),
                 _ => Err(damaged()),
             },

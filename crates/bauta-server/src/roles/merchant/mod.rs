@@ -31,7 +31,7 @@ use bauta_proto::{
     catalogue::{AcceptedBank, Catalogue},
     ids::{AccountId, BankId, MerchantId, Txid},
     log::{
-        policy::{KnownLog, Policy, PolicyUseError},
+        policy::{KnownLog, Policy},
         reader::{FetchedCheckpoint, LogReader},
     },
     merchant::{Conditions, Margins, SaleSecrets, Seller},
@@ -145,9 +145,6 @@ pub enum MerchantStartError {
     /// No log of the policy has an address.
     #[error("no log of the log policy has an address")]
     LogAddress,
-    /// The policy can decide nothing.
-    #[error(transparent)]
-    PolicyUse(#[from] PolicyUseError),
     /// The data folder cannot be made.
     #[error("the shop's data folder cannot be used")]
     Folder(#[from] io::Error),
@@ -171,11 +168,6 @@ impl<T: Transport + 'static> Merchant<T> {
     ) -> Result<Arc<Self>, MerchantStartError> {
         let conditions = config.conditions()?;
         let policy = Arc::new(config.log_policy.load()?);
-        match policy.check_use(Clock::now(&*world.clock)) {
-            Err(error @ (PolicyUseError::NoWitness | PolicyUseError::Overlap)) => Err(error)?,
-            // Whether logs take a lock is seen when it comes.
-            Ok(()) | Err(_) => {}
-        }
         let logs = logs(&policy, &world.transport);
         if logs.is_empty() {
             return Err(MerchantStartError::LogAddress);

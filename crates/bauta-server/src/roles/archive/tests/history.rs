@@ -256,13 +256,14 @@ async fn nothing_is_shown_when_the_files_do_not_make_up_the_tree() {
     let archive = world.open();
     fill(&archive, &world, 0..10).await;
     let log = one_log(&archive);
-    let mut publisher = log.publication.publisher.lock().expect("no panic");
-    let checkpoint = publisher.sign().expect("signs");
-    publisher.write_tiles(&checkpoint).expect("writes");
-    fs::write(world.config.data.join("public/tile/0/000.p/10"), [0; 320]).expect("damages");
-    let refused = publisher.write_tiles(&checkpoint).expect_err("damaged");
-    assert!(matches!(refused, PublishError::Tiles(_)), "{refused:?}");
-    drop(publisher);
+    {
+        let mut publisher = log.publication.publisher.lock().expect("no panic");
+        let checkpoint = publisher.sign().expect("signs");
+        publisher.write_tiles(&checkpoint).expect("writes");
+        fs::write(world.config.data.join("public/tile/0/000.p/10"), [0; 320]).expect("damages");
+        let refused = publisher.write_tiles(&checkpoint).expect_err("damaged");
+        assert!(matches!(refused, PublishError::Tiles(_)), "{refused:?}");
+    }
     archive.publish_once().await.expect_err("damaged");
     assert!(world.published().is_none() && archive.ready().is_err());
 }

@@ -75,10 +75,14 @@ fn check_claim<T: Transport>(bank: &Bank<T>, claim: &Claim) -> Result<Checked, P
     if claim.payee.bank != bank.bank_id() || payee != lock.payee {
         return Ok(Err(ClaimOutcome::WrongPayee));
     }
-    let (proven, seen, proofs) = if lock.is_undecided() && !claim.proofs.is_empty() {
+    let Proved {
+        proven,
+        seen,
+        proofs,
+    } = if lock.is_undecided() && !claim.proofs.is_empty() {
         prove(bank, claim, lock)?
     } else {
-        (None, None, Proofs::Good)
+        Proved::NOTHING
     };
     let checked = CheckedClaim {
         lock_tag: claim.lock_tag,
@@ -91,13 +95,24 @@ fn check_claim<T: Transport>(bank: &Bank<T>, claim: &Claim) -> Result<Checked, P
     Ok(Ok((checked, proofs)))
 }
 
-/// What the proofs, with what the bank has read, make of the lock: the preimage if it is the payee's, or what is to be
-/// kept.
-fn prove<T: Transport>(
-    bank: &Bank<T>,
-    claim: &Claim,
-    lock: LockRow,
-) -> Result<(Option<[u8; 32]>, Option<SeenLock>, Proofs), Problem> {
+/// What a claim's proofs, with what the bank has read, make of its lock.
+struct Proved {
+    /// The preimage, if the lock is the payee's.
+    proven: Option<[u8; 32]>,
+    /// What is to be kept.
+    seen: Option<SeenLock>,
+    proofs: Proofs,
+}
+
+impl Proved {
+    const NOTHING: Self = Self {
+        proven: None,
+        seen: None,
+        proofs: Proofs::Good,
+    };
+}
+
+fn prove<T: Transport>(bank: &Bank<T>, claim: &Claim, lock: LockRow) -> Result<Proved, Problem> {
     let lock_tag = claim.lock_tag;
     let mut lock = bank
         .readers
@@ -108,11 +123,16 @@ fn prove<T: Transport>(
             proofs = Proofs::Bad;
         }
     }
-    Ok(match lock.judge(&bank.policy, &bank.logs.heads()) {
-        Judged::Captured(_, preimage) => (Some(preimage), None, proofs),
-        Judged::Undecided(seen) => (None, seen, proofs),
+    let (proven, seen) = match lock.judge(&bank.policy, &bank.logs.heads()) {
+        Judged::Captured(_, preimage) => (Some(preimage), None),
+        Judged::Undecided(seen) => (None, seen),
         // The jobs write it, with others.
-        Judged::Released(_) => (None, None, proofs),
+        Judged::Released(_) => (None, None),
+    };
+    Ok(Proved {
+        proven,
+        seen,
+        proofs,
     })
 }
 

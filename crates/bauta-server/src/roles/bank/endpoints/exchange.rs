@@ -54,12 +54,12 @@ fn check_coins<T: Transport>(
     let coins = (request.inputs.as_slice(), authorized.signatures.as_slice());
     let inputs = check::inputs(&book, coins, request_id, (currency, Purpose::Exchange), now)?;
     let outputs = check::outputs(&book, &request.outputs, currency, now)?;
-    Ok(Checked::New(BankCommand::Exchange(Exchange {
+    Ok(Checked::New(Box::new(BankCommand::Exchange(Exchange {
         request: request_id,
         currency,
         inputs,
         outputs,
-    })))
+    }))))
 }
 
 /// There is at least one coin on each side, because nothing cannot equal something.

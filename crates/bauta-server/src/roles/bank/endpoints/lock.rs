@@ -34,7 +34,7 @@ pub(in crate::roles::bank) async fn lock<T: Transport + 'static>(
     let checked = check_points(points, move || check_lock(&checking, &request)).await?;
     let reply = match checked {
         Checked::Repeat(reply) => reply,
-        Checked::New(command) => match bank.apply(command).await? {
+        Checked::New(command) => match bank.apply(*command).await? {
             Done::Locked(reply) => reply,
             _ => return Err(damaged()),
         },
@@ -87,19 +87,21 @@ fn new_lock<T: Transport>(
         lock: Lock::new(public, private, &bank.key),
         change: change.iter().map(signature).collect(),
     };
-    Ok(Checked::New(BankCommand::Lock(Box::new(NewLock {
-        request: request_id,
-        lock_tag,
-        reply: reply.to_bytes(),
-        money: request.amount,
-        hash_lock: request.hash_lock,
-        payee: request.payee,
-        expiry: request.expiry,
-        settle_until,
-        payer,
-        change,
-        at: now,
-    }))))
+    Ok(Checked::New(Box::new(BankCommand::Lock(Box::new(
+        NewLock {
+            request: request_id,
+            lock_tag,
+            reply: reply.to_bytes(),
+            money: request.amount,
+            hash_lock: request.hash_lock,
+            payee: request.payee,
+            expiry: request.expiry,
+            settle_until,
+            payer,
+            change,
+            at: now,
+        },
+    )))))
 }
 
 const fn signature(output: &SignedOutput) -> bauta_crypto::blind::BlindSignature {

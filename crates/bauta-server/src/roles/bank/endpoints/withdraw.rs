@@ -62,11 +62,11 @@ fn sign_outputs<T: Transport>(
         .read(|reader| reader.can_pay(request.account, money))?;
     can_pay.map_err(check::refusal)?;
     let outputs = check::outputs(&book, &request.outputs, currency, now)?;
-    Ok(Checked::New(BankCommand::Withdraw(Withdrawal {
+    Ok(Checked::New(Box::new(BankCommand::Withdraw(Withdrawal {
         request: request_id,
         account: request.account,
         money,
         outputs,
         at: now,
-    })))
+    }))))
 }
