@@ -108,12 +108,18 @@ fn signed_output(book: &KeysetBook, output: &Output) -> Result<SignedOutput, Pro
     })
 }
 
-/// A repeat may be refused for the time that has passed; a request under other signatures is not a repeat.
-pub(super) fn is_of_a_repeat(refusal: &Problem) -> Result<(), Problem> {
-    match refusal.kind {
-        ProblemKind::BadSignature => Err(refusal.clone()),
-        _ => Ok(()),
-    }
+/// Checks that each coin consents to the request. A repeat may be refused for the time that has passed, before signatures were
+/// looked at; under other signatures it is no repeat.
+pub(super) fn consents(
+    inputs: &[Input],
+    signatures: &[Signature],
+    request: RequestId,
+) -> Result<(), Problem> {
+    let consents = |(input, signature): (&Input, &Signature)| {
+        input.spend(request).verify(&input.key, signature).is_ok()
+    };
+    let all = inputs.iter().zip(signatures).all(consents);
+    all.then_some(()).ok_or(ProblemKind::BadSignature.into())
 }
 
 fn in_currency(keyset: &LiveKeyset, currency: Currency) -> Result<(), Problem> {

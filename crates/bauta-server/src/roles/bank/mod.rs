@@ -251,7 +251,6 @@ impl<T: Transport> Bank<T> {
         outputs: &[Output],
         refusal: Problem,
     ) -> Result<Checked<Issued>, Problem> {
-        check::is_of_a_repeat(&refusal)?;
         let blinded: Vec<_> = outputs.iter().map(|output| output.blinded).collect();
         let signatures = self
             .readers

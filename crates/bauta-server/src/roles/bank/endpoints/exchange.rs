@@ -38,8 +38,10 @@ pub(in crate::roles::bank) fn check_exchange<T: Transport>(
     bank.is_meant(request.bank)?;
     check_sums(authorized)?;
     let request_id = authorized.request_id();
-    check_coins(bank, authorized, request_id)
-        .or_else(|refusal| bank.issued_before(request_id, &request.outputs, refusal))
+    check_coins(bank, authorized, request_id).or_else(|refusal| {
+        check::consents(&request.inputs, &authorized.signatures, request_id)?;
+        bank.issued_before(request_id, &request.outputs, refusal)
+    })
 }
 
 fn check_coins<T: Transport>(

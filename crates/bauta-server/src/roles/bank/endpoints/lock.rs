@@ -62,7 +62,7 @@ fn check_lock<T: Transport>(
     let public = public_half(bank, request, request_id);
     let lock_tag = public.lock_tag();
     new_lock(bank, authorized, request_id, public).or_else(|refusal| {
-        check::is_of_a_repeat(&refusal)?;
+        check_consent(authorized)?;
         // Time makes nothing of a repeat undone. One that is not refused is answered as before by the store itself.
         let earlier = bank.readers.read(|reader| reader.lock_reply(lock_tag))?;
         earlier.map(Checked::Repeat).ok_or(refusal)
@@ -202,14 +202,24 @@ fn check_payer<T: Transport>(
             check::inputs(&book, coins, request_id, purpose, now).map(LockPayer::Coins)
         }
         Payer::Account { account, .. } => {
-            let signed = signatures
-                .first()
-                .is_some_and(|signature| request.verify(&account.key(), signature).is_ok());
-            if signed {
-                Ok(LockPayer::Account(*account))
-            } else {
-                Err(ProblemKind::BadSignature.into())
-            }
+            check_consent(authorized)?;
+            Ok(LockPayer::Account(*account))
+        }
+    }
+}
+
+/// Checks that whoever pays signed the request.
+fn check_consent(authorized: &Authorized<LockRequest>) -> Result<(), Problem> {
+    let request = &authorized.body;
+    let signatures = authorized.signatures.as_slice();
+    match &request.payer {
+        Payer::Coins(inputs) => check::consents(inputs, signatures, authorized.request_id()),
+        Payer::Account { account, .. } => {
+            let mut signed = signatures.iter();
+            let is_signed = signed.any(|one| request.verify(&account.key(), one).is_ok());
+            is_signed
+                .then_some(())
+                .ok_or(ProblemKind::BadSignature.into())
         }
     }
 }

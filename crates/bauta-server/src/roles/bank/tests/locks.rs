@@ -131,6 +131,10 @@ async fn a_lock_says_what_was_asked_gives_change_and_repeats_bit_for_bit() {
     let test = test.reopened();
     let again = test.ask::<bank::LockValue>(&request).await;
     assert_eq!(again, Ok(reply));
+    let mut forged = request;
+    forged.signatures.swap(0, 1);
+    let refused = test.refused::<bank::LockValue>(&forged).await;
+    assert_eq!(refused.kind, ProblemKind::BadSignature, "is no repeat");
 }
 
 #[tokio::test]
