@@ -31,6 +31,8 @@ pub struct Ending {
     pub banks: BTreeMap<NodeId, Audit>,
     /// How many operations every node's disk has done.
     pub operations: BTreeMap<NodeId, u64>,
+    /// How often nodes went down.
+    pub crashes: u64,
     /// The promises that were broken; none in a sound world.
     pub violations: Vec<Violation>,
     /// A hash over everything that happened: the same in every run of the seed.
@@ -97,10 +99,7 @@ impl Purse {
 pub(crate) fn read(core: &Arc<Core>, customers: &[Arc<Customer>]) -> Ending {
     let mut ending = Ending {
         seed: core.plan.seed,
-        operations: core
-            .all_nodes()
-            .map(|node| (node.id, node.disk.operations()))
-            .collect(),
+        crashes: core.all_nodes().map(|node| node.disk.life()).sum(),
         ..Ending::default()
     };
     let mut accounts = BTreeMap::new();

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bauta_sim::{Ending, Plan, SingleCrash, run};
+use bauta_wallet::PurchaseState;
 
 const HELP: &str = "\
 Runs simulated worlds, each from one seed.
@@ -127,7 +128,7 @@ impl Order {
 
     /// Runs every world that `plan` names, with how to replay it, until there is no next one.
     fn run_all(&self, what: &str, plan: impl Fn(u64) -> Option<(Plan, String)> + Sync) -> bool {
-        let (next, done, broken) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(0));
+        let (next, done, broken) = (AtomicU64::new(0), Tally::default(), Mutex::new(0));
         let begun = Instant::now();
         let is_over = || {
             self.time.is_some_and(|time| begun.elapsed() > time) || *locked(&broken) >= FAILURES_MAX
@@ -141,7 +142,7 @@ impl Order {
                     say!("{}\n  replay: cargo xtask sim {replay}", verdict(&ending));
                     *locked(&broken) += 1;
                 }
-                done.fetch_add(1, Ordering::Relaxed);
+                done.add(&ending);
             }
         };
         std::thread::scope(|scope| {
@@ -151,11 +152,11 @@ impl Order {
                 std::thread::sleep(Duration::from_millis(50));
                 if reported.elapsed() > REPORT {
                     reported = Instant::now();
-                    progress(what, done.load(Ordering::Relaxed), begun);
+                    done.show(what, begun);
                 }
             }
         });
-        progress(what, done.load(Ordering::Relaxed), begun);
+        done.show(what, begun);
         *locked(&broken) == 0
     }
 }
@@ -164,11 +165,48 @@ fn locked(count: &Mutex<usize>) -> MutexGuard<'_, usize> {
     count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn progress(what: &str, done: u64, begun: Instant) {
-    let seconds = begun.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = done as f64 / seconds.max(0.001);
-    say!("{done} {what} in {seconds:.0} s, {rate:.1} a second");
+/// What the worlds came to so far.
+#[derive(Default)]
+struct Tally {
+    worlds: AtomicU64,
+    crashes: AtomicU64,
+    bought: AtomicU64,
+    returned: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Tally {
+    fn add(&self, ending: &Ending) {
+        let purchases = ending.purses.values().flat_map(|purse| &purse.purchases);
+        for purchase in purchases {
+            let count = match purchase.state {
+                PurchaseState::Delivered | PurchaseState::Complete => &self.bought,
+                PurchaseState::Returned => &self.returned,
+                _ => &self.refused,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.crashes.fetch_add(ending.crashes, Ordering::Relaxed);
+        self.worlds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn show(&self, what: &str, begun: Instant) {
+        let [worlds, crashes, bought, returned, refused] = [
+            &self.worlds,
+            &self.crashes,
+            &self.bought,
+            &self.returned,
+            &self.refused,
+        ]
+        .map(|count| count.load(Ordering::Relaxed));
+        let seconds = begun.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = worlds as f64 / seconds.max(0.001);
+        say!(
+            "{worlds} {what} in {seconds:.0} s, {rate:.1} a second: {crashes} crashes, \
+             {bought} purchases delivered, {returned} returned, {refused} refused"
+        );
+    }
 }
 
 /// Runs one world and prints what happened in it.

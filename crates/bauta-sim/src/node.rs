@@ -4,7 +4,10 @@ use std::{
     fmt,
     path::PathBuf,
     str::FromStr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -207,6 +210,8 @@ pub(crate) struct Node {
     pub(crate) keys: RoleSeed,
     running: Mutex<Running>,
     mask: Mutex<Option<Mask>>,
+    /// Whether it stays down until somebody switches it on.
+    is_off: AtomicBool,
 }
 
 #[derive(Default)]
@@ -231,6 +236,7 @@ impl Node {
             keys,
             running: Mutex::default(),
             mask: Mutex::default(),
+            is_off: AtomicBool::new(false),
         }
     }
 
@@ -258,6 +264,15 @@ impl Node {
     /// Whether this incarnation can still do something.
     pub(crate) fn is_alive(&self, life: u64) -> bool {
         !self.disk.is_down() && self.disk.life() == life
+    }
+
+    /// Keeps the node down, or lets it come back.
+    pub(crate) fn switch_off(&self, is_off: bool) {
+        self.is_off.store(is_off, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::Relaxed)
     }
 
     pub(crate) fn put_on(&self, mask: Mask) {

@@ -89,6 +89,8 @@ pub struct Faults {
     pub skew_ms: u64,
     /// Times at which a clock jumps, within `skew_ms`.
     pub clock_jumps: u64,
+    /// Times at which a customer's or a merchant's clock is wrong by hours for a while.
+    pub wrong_clocks: u64,
 }
 
 impl Faults {
@@ -108,6 +110,7 @@ impl Faults {
         old_copies: 0,
         skew_ms: 0,
         clock_jumps: 0,
+        wrong_clocks: 0,
     };
 
     /// A mixture that the seed chooses: some worlds know one kind of trouble only, some know all.
@@ -134,6 +137,7 @@ impl Faults {
             old_copies: u64::from(chance.happens(80)),
             skew_ms: some(14_000),
             clock_jumps: some(3),
+            wrong_clocks: u64::from(chance.happens(120)),
         }
     }
 }

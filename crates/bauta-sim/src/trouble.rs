@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::{
     disk::{CrashPoint, Moment},
     net::Cut,
-    node::{Node, NodeId},
+    node::{Kind, Node, NodeId},
     world::Core,
 };
 
@@ -34,6 +34,9 @@ pub(crate) fn begin(core: &Arc<Core>) {
         (faults.clock_jumps, set_clock),
         (faults.cuts, cut),
     ];
+    for _ in 0..faults.wrong_clocks {
+        tokio::spawn(go_wrong(Arc::clone(core)));
+    }
     for _ in 0..faults.old_copies {
         tokio::spawn(put_old_copy_back(Arc::clone(core)));
     }
@@ -72,6 +75,26 @@ async fn put_old_copy_back(core: Arc<Core>) {
         node.disk.crash();
         node.disk.put_back(newest);
     }
+}
+
+/// The clock of a customer or merchant is wrong by hours, until somebody sets it.
+async fn go_wrong(core: Arc<Core>) {
+    let chance = &core.chance;
+    let nodes: Vec<_> = core
+        .all_nodes()
+        .filter(|node| matches!(node.id.kind, Kind::Wallet | Kind::Merchant))
+        .collect();
+    let node = *chance.one_of(&nodes);
+    sleep(chance.milliseconds(0..milliseconds(core.plan.trouble))).await;
+    if core.is_mended() {
+        return;
+    }
+    let hours = chance.among(0..13).cast_signed() - 6;
+    core.tell(format_args!("the clock of {} is {hours} h ahead", node.id));
+    node.clock.set_ahead(hours * 3_600_000);
+    sleep(chance.milliseconds(1_000..30_000)).await;
+    core.tell(format_args!("the clock of {} is right again", node.id));
+    node.clock.set_ahead(0);
 }
 
 /// What the node's operator sees.

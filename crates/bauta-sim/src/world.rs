@@ -142,6 +142,24 @@ impl World {
         self.core.chance.branch("script")
     }
 
+    /// Switches a node off at once, as a loss of power does, until it is switched on again.
+    pub fn switch_off(&self, node: NodeId) {
+        let node = self.core.node(node);
+        self.core.tell(format_args!("{} is switched off", node.id));
+        node.switch_off(true);
+        node.disk.crash();
+    }
+
+    /// Lets a node come back.
+    pub fn switch_on(&self, node: NodeId) {
+        self.core.node(node).switch_off(false);
+    }
+
+    /// Every node of this world.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.core.nodes.keys().copied()
+    }
+
     /// Adds a line to the story.
     pub fn tell(&self, what: fmt::Arguments<'_>) {
         self.core.tell(what);
@@ -183,6 +201,13 @@ impl World {
 
     /// Reads what everybody ended with.
     pub(crate) async fn end(&self) -> Ending {
+        let nodes = self.core.nodes.values();
+        let operations = nodes
+            .map(|node| (node.id, node.disk.operations()))
+            .collect();
+        // Nothing crashes while the records are read.
+        let disks = self.core.nodes.values().map(|node| &node.disk);
+        disks.for_each(|disk| disk.crash_at(None));
         let walks = std::mem::take(&mut *self.walks());
         for walk in walks {
             walk.abort();
@@ -192,6 +217,7 @@ impl World {
             customer.find_again().await;
         }
         let mut ending = ending::read(&self.core, &self.customers);
+        ending.operations = operations;
         ending::check(&self.core, &mut ending);
         self.core.check();
         let trace = self.core.trace();
@@ -316,6 +342,9 @@ impl Core {
         };
         for node in self.nodes.values() {
             node.disk.fill(0..0);
+            if self.plan.faults.wrong_clocks > 0 {
+                node.clock.set_ahead(0);
+            }
             // The one crash that the plan is about comes whenever its point does.
             if self.plan.crash_at.is_none() {
                 node.disk.crash_at(None);
@@ -341,6 +370,9 @@ impl Core {
         while waited < outage && !self.is_mended() {
             sleep(LOOK.min(outage - waited)).await;
             waited += LOOK;
+        }
+        while node.is_off() {
+            sleep(LOOK).await;
         }
         node.disk.restart();
         self.tell(format_args!("{} is back", node.id));

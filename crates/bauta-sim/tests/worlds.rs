@@ -1,6 +1,6 @@
 //! That the simulator is what it says: one seed, one run; honest worlds end well; liars and crashes are seen.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bauta_proto::transport::Request;
 use bauta_sim::{
@@ -8,6 +8,7 @@ use bauta_sim::{
 };
 use bauta_wallet::purchase::PurchaseState;
 use futures_util::future::BoxFuture;
+use tokio::time::sleep;
 
 #[test]
 fn one_seed_gives_one_run_bit_for_bit() {
@@ -119,7 +120,34 @@ fn lost_messages_alone_cost_nothing() {
     };
     for seed in 0..5 {
         let mut plan = Plan::calm(seed);
-        (plan.faults, plan.trouble) = (faults, std::time::Duration::from_secs(60));
+        (plan.faults, plan.trouble) = (faults, Duration::from_secs(60));
         assert_eq!(run(plan).violations, [], "seed {seed}");
     }
+}
+
+/// The log is gone for ever, and so is the merchant: the bank gives the money back when the lock's last moment has come.
+#[test]
+fn v6_no_lock_outlives_its_settlement_though_the_log_is_gone_for_ever() {
+    let ending = play(Plan::calm(5), async |world| {
+        world.begin();
+        let (archive, merchant) = (NodeId::archive(0), NodeId::merchant(0));
+        world.replace(merchant, |_| Arc::new(Silent));
+        // Up to the lock; the merchant hears of it and says nothing.
+        sleep(Duration::from_secs(10)).await;
+        world.switch_off(merchant);
+        sleep(Duration::from_secs(90)).await;
+        let others = [NodeId::bank(0), NodeId::wallet(0)];
+        world.switch_off(archive);
+        others.map(|node| world.switch_off(node));
+        sleep(Duration::from_secs(3 * 86_400)).await;
+        others.map(|node| world.switch_on(node));
+        sleep(Duration::from_secs(60)).await;
+    });
+    let locked = |audit: &bauta_store::bank::Audit| {
+        let locked = audit.currencies.iter().map(|one| one.locked.minor_units());
+        locked.sum::<u64>()
+    };
+    assert_eq!(locked(&ending.banks[&NodeId::bank(0)]), 0);
+    let purse = &ending.purses[&NodeId::wallet(0)];
+    assert_eq!((purse.worth(), purse.open), (purse.deposited, 0));
 }
