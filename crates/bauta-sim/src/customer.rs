@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bauta_proto::{ids::AccountId, money::Money, time::Clock};
+use bauta_proto::{ids::AccountId, money::Money, offer::Mode, time::Clock};
 use bauta_server::roles::bank::{bank_id, operator};
 use bauta_wallet::{
     BuyOptions, Environment, Protection, Wallet, WalletError, observer::Unobserved,
@@ -273,7 +273,18 @@ impl Customer {
             Errand::Buy {
                 merchant,
                 from_account,
-            } => self.buy(wallet, merchant, from_account).await,
+                is_safe,
+                is_cancelled,
+            } => {
+                let mode = if is_safe { Mode::Safe } else { Mode::Fast };
+                let options = BuyOptions {
+                    from_account,
+                    mode: Some(mode),
+                    patience: self.patience(is_cancelled),
+                    ..BuyOptions::default()
+                };
+                self.buy(wallet, merchant, &options, is_cancelled).await
+            }
             Errand::Restore => Ok(()),
         };
         match outcome {
@@ -306,20 +317,22 @@ impl Customer {
         &self,
         wallet: &mut SimWallet,
         merchant: u8,
-        from_account: bool,
+        options: &BuyOptions,
+        is_cancelled: bool,
     ) -> Result<(), WalletError> {
         let chance = &self.core.chance;
-        let options = BuyOptions {
-            from_account,
-            patience: chance.milliseconds(100..40_000),
-            lock_span: None,
-            ..BuyOptions::default()
-        };
         let shop = NodeId::merchant(merchant).url();
         for _ in 0..ATTEMPTS_MAX {
-            match wallet.begin_purchase(&shop, GOOD, &options).await {
+            match wallet.begin_purchase(&shop, GOOD, options).await {
                 Ok(id) => {
-                    let report = wallet.finish_purchase(id, options.patience).await?;
+                    let outcome = wallet.finish_purchase(id, options.patience).await;
+                    if is_cancelled {
+                        match wallet.cancel(id) {
+                            Ok(()) => self.tell(format_args!("cancels")),
+                            Err(error) => self.tell(format_args!("cancels: {error}")),
+                        }
+                    }
+                    let report = outcome?;
                     self.tell(format_args!("the purchase is {:?}", report.state));
                     return Ok(());
                 }
@@ -331,6 +344,12 @@ impl Customer {
             }
         }
         Ok(())
+    }
+
+    /// Who will change its mind does it soon.
+    fn patience(&self, is_short: bool) -> Duration {
+        let longest = if is_short { 500 } else { 40_000 };
+        self.core.chance.milliseconds(0..longest)
     }
 
     /// Goes on with what is open; how long to wait before the next look.

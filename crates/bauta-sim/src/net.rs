@@ -12,6 +12,7 @@ use crate::{
     node::{NodeId, Reply},
     random::Chance,
     trace::digest,
+    trouble,
     world::Core,
 };
 
@@ -169,6 +170,10 @@ async fn deliver(
         digest(&reply.body)
     ));
     core.watch().reply(to, &asked, &reply);
+    let is_ambushed = asked.method == Method::Post && core.chance.happens(core.faults().ambushes);
+    if is_ambushed {
+        trouble::ambush(&core, from, to);
+    }
     Ok(reply)
 }
 

@@ -49,6 +49,10 @@ pub enum Errand {
         merchant: u8,
         /// Whether the account pays, by name, instead of coins.
         from_account: bool,
+        /// Whether it can be cancelled until the merchant has prepared (mode SAFE).
+        is_safe: bool,
+        /// Whether the owner changes its mind when patience is over.
+        is_cancelled: bool,
     },
     /// Exchanges coins that age.
     Refresh,
@@ -89,6 +93,8 @@ pub struct Faults {
     pub skew_ms: u64,
     /// Times at which a clock jumps, within `skew_ms`.
     pub clock_jumps: u64,
+    /// Answers behind which one of the two goes down, or a way of theirs is cut.
+    pub ambushes: u64,
     /// Times at which a customer's or a merchant's clock is wrong by hours for a while.
     pub wrong_clocks: u64,
 }
@@ -111,6 +117,7 @@ impl Faults {
         skew_ms: 0,
         clock_jumps: 0,
         wrong_clocks: 0,
+        ambushes: 0,
     };
 
     /// A mixture that the seed chooses: some worlds know one kind of trouble only, some know all.
@@ -137,6 +144,7 @@ impl Faults {
             old_copies: u64::from(chance.happens(80)),
             skew_ms: some(14_000),
             clock_jumps: some(3),
+            ambushes: some(60),
             wrong_clocks: u64::from(chance.happens(120)),
         }
     }
@@ -170,13 +178,7 @@ impl Plan {
             witnesses: 0,
             merchants: 1,
             wallets: 1,
-            errands: Errands::Fixed(vec![
-                Errand::Withdraw(12),
-                Errand::Buy {
-                    merchant: 0,
-                    from_account: false,
-                },
-            ]),
+            errands: Errands::Fixed(vec![Errand::Withdraw(12), Errand::buy(0)]),
             faults: Faults::NONE,
             crash_at: None,
             trouble: Duration::from_secs(1),
@@ -210,6 +212,17 @@ impl Errands {
 }
 
 impl Errand {
+    /// Buys this merchant's good with coins, in mode FAST.
+    #[must_use]
+    pub const fn buy(merchant: u8) -> Self {
+        Self::Buy {
+            merchant,
+            from_account: false,
+            is_safe: false,
+            is_cancelled: false,
+        }
+    }
+
     fn by_chance(merchants: u8, chance: &Chance) -> Self {
         match chance.among(0..80) {
             0..8 => Self::Withdraw(chance.among(1..16)),
@@ -220,6 +233,8 @@ impl Errand {
             _ => Self::Buy {
                 merchant: u8::try_from(chance.among(0..u64::from(merchants))).unwrap_or(0),
                 from_account: chance.happens(250),
+                is_safe: chance.happens(350),
+                is_cancelled: chance.happens(200),
             },
         }
     }

@@ -56,18 +56,21 @@ impl Plan {
     /// The short worlds of which every crash is tried.
     #[must_use]
     pub fn scenarios() -> Vec<Self> {
-        let buy = |from_account| Errand::Buy {
+        let buy = |from_account, is_safe, is_cancelled| Errand::Buy {
             merchant: 0,
             from_account,
+            is_safe,
+            is_cancelled,
         };
         let scenario = |seed, errands: &[Errand]| Self {
             errands: Errands::Fixed(errands.to_vec()),
             ..Self::calm(seed)
         };
         vec![
-            scenario(11, &[Errand::Withdraw(12), buy(false)]),
-            scenario(12, &[buy(true)]),
+            scenario(11, &[Errand::Withdraw(12), Errand::buy(0)]),
+            scenario(12, &[buy(true, false, false)]),
             scenario(13, &[Errand::Withdraw(3), Errand::Restore]),
+            scenario(14, &[buy(true, true, false)]),
         ]
     }
 }

@@ -127,6 +127,7 @@ fn open_merchant(core: &Arc<Core>, node: &Node) -> Result<Role, StartError> {
         loop {
             let _again = shop.push_commits().await;
             let _again = shop.collect_receipts().await;
+            let _again = shop.follow_logs().await;
             sleep(SHOP_INTERVAL).await;
         }
     };

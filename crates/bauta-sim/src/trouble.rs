@@ -66,8 +66,13 @@ async fn put_old_copy_back(core: Arc<Core>) {
     node.disk.crash();
     let newest = node.disk.image();
     node.disk.put_back(old);
-    sleep(chance.milliseconds(9_000..20_000)).await;
-    if !is_ready(node).await {
+    let mut was_ready = false;
+    for _ in 0..40 {
+        sleep(Duration::from_millis(500)).await;
+        was_ready |= is_ready(node).await;
+    }
+    // A log that went on from there is a log; what was lost is the operator's doing.
+    if !was_ready {
         core.tell(format_args!(
             "the newest records of {} are put back",
             node.id
@@ -89,12 +94,27 @@ async fn go_wrong(core: Arc<Core>) {
     if core.is_mended() {
         return;
     }
-    let hours = chance.among(0..13).cast_signed() - 6;
+    // A shop that put things off by a clock that was ahead comes back to them hours later: that is no loss, but no end either.
+    let hours = match node.id.kind {
+        Kind::Merchant => -chance.among(1..7).cast_signed(),
+        _ => chance.among(0..13).cast_signed() - 6,
+    };
     core.tell(format_args!("the clock of {} is {hours} h ahead", node.id));
     node.clock.set_ahead(hours * 3_600_000);
     sleep(chance.milliseconds(1_000..30_000)).await;
     core.tell(format_args!("the clock of {} is right again", node.id));
     node.clock.set_ahead(0);
+}
+
+/// Something happens just behind an answer: one of the two goes down, or the way between them is cut.
+pub(crate) fn ambush(core: &Core, from: NodeId, to: NodeId) {
+    let chance = &core.chance;
+    match chance.among(0..4) {
+        0 => crash(core, core.node(from)),
+        1 => crash(core, core.node(to)),
+        2 => cut(core, core.node(from)),
+        _ => cut(core, core.node(to)),
+    }
 }
 
 /// What the node's operator sees.

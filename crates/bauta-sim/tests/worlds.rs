@@ -125,22 +125,34 @@ fn lost_messages_alone_cost_nothing() {
     }
 }
 
+/// A merchant that makes offers and never takes a lock.
+struct Unwilling(Puppet);
+
+impl Service for Unwilling {
+    fn answer<'a>(&'a self, request: Request, from: NodeId) -> BoxFuture<'a, Reply> {
+        if request.url.ends_with("/accept") {
+            return Box::pin(async { Reply::new(503, Vec::new()) });
+        }
+        self.0.honest.answer(request, from)
+    }
+}
+
 /// The log is gone for ever, and so is the merchant: the bank gives the money back when the lock's last moment has come.
 #[test]
 fn v6_no_lock_outlives_its_settlement_though_the_log_is_gone_for_ever() {
     let ending = play(Plan::calm(5), async |world| {
-        world.begin();
         let (archive, merchant) = (NodeId::archive(0), NodeId::merchant(0));
-        world.replace(merchant, |_| Arc::new(Silent));
+        world.replace(merchant, |puppet| Arc::new(Unwilling(puppet)));
+        world.begin();
         // Up to the lock; the merchant hears of it and says nothing.
         sleep(Duration::from_secs(10)).await;
         world.switch_off(merchant);
         sleep(Duration::from_secs(90)).await;
         let others = [NodeId::bank(0), NodeId::wallet(0)];
         world.switch_off(archive);
-        others.map(|node| world.switch_off(node));
-        sleep(Duration::from_secs(3 * 86_400)).await;
-        others.map(|node| world.switch_on(node));
+        others.into_iter().for_each(|node| world.switch_off(node));
+        sleep(Duration::from_secs(8 * 86_400)).await;
+        others.into_iter().for_each(|node| world.switch_on(node));
         sleep(Duration::from_secs(60)).await;
     });
     let locked = |audit: &bauta_store::bank::Audit| {
