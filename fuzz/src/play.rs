@@ -129,7 +129,7 @@ impl Transcript {
         let mut wallet = town.wallet(town.net.clone());
         let bank = wallet.find_bank(None).expect("the template's");
         wallet
-            .withdraw(bank, cents(1_500))
+            .withdraw(bank, cents(3_500))
             .await
             .expect("withdrawn");
         buy(&town, &mut wallet, false).await;

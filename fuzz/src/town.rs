@@ -421,6 +421,7 @@ impl Town {
         );
         credited.expect("credited");
         self.add_good();
+        self.round().await;
     }
 
     fn add_good(&self) {
@@ -545,6 +546,7 @@ impl Town {
             .await
             .expect("published");
         let _later = self.roles().bank.tick().await;
+        let _later = self.roles().merchant.follow_logs().await;
         let _later = self.roles().merchant.push_commits().await;
         let _later = self.roles().merchant.collect_receipts().await;
         let _later = self.roles().merchant.claim().await;
