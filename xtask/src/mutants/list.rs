@@ -39,6 +39,7 @@ const PUBLISH: &str = "crates/bauta-server/src/roles/archive/publish.rs";
 const ARCHIVE: &str = "crates/bauta-server/src/roles/archive/slot.rs";
 const ORDER: &str = "crates/bauta-server/src/roles/merchant/endpoints/order.rs";
 const ACCEPT: &str = "crates/bauta-server/src/roles/merchant/endpoints/accept.rs";
+const PREPARE: &str = "crates/bauta-server/src/roles/merchant/prepare.rs";
 const SALE: &str = "crates/bauta-server/src/roles/merchant/sale.rs";
 const JOBS: &str = "crates/bauta-server/src/roles/merchant/jobs.rs";
 const PROTO_LOCK: &str = "crates/bauta-proto/src/lock.rs";
@@ -46,6 +47,8 @@ const DECISION: &str = "crates/bauta-proto/src/decision.rs";
 const MERCHANT: &str = "crates/bauta-proto/src/merchant.rs";
 const CUSTOMER: &str = "crates/bauta-proto/src/customer.rs";
 const SUBMISSION: &str = "crates/bauta-proto/src/submission.rs";
+const WITNESS: &str = "crates/bauta-proto/src/log/witness.rs";
+const WITNESS_STORE: &str = "crates/bauta-store/src/witness/mod.rs";
 const READER: &str = "crates/bauta-proto/src/log/reader.rs";
 const RECEIPT: &str = "crates/bauta-proto/src/log/receipt.rs";
 const NOTE: &str = "crates/bauta-crypto/src/note/mod.rs";
@@ -403,6 +406,43 @@ mutants! {
     "other contents will do": [
         alone(SAVE, "opened.pt_root != offer.pt_root.0", "false"),
     ] => "merchant::other_contents_than_offered";
+
+    // Mode SAFE.
+    "the last of prepare and cancel decides": [
+        alone(DECISION, "self.first.is_none()", "true"),
+    ] => "safe::a_cancel_after_the_prepare";
+    "a cancel cancels nothing": [
+        edit(DECISION, "(Some(Deed::Cancel), _) => Word::No,", "Word::No", "Word::Yes"),
+    ] => "safe::a_commit_after_the_cancel";
+    "a secret may come after the window": [
+        alone(LEAF, "now > lock.taken_until(submission.deed)", "false"),
+        alone(LOCKS, "at > lock.commit_until()", "false"),
+        alone(LOCKS, "!bank_takes(&lock, outcome, at)", "false"),
+    ] => "safe::a_reveal_after_the_window";
+    "anybody may cancel": [
+        alone(SUBMISSION, "self.lock.deed_of(&leaf) != Some(self.deed)", "false"),
+    ] => "safe::a_cancel_by_a_stranger";
+    "the bank takes the secret of a lock that is not prepared": [
+        alone(LOCKS, "!bank_takes(&lock, outcome, at)", "false"),
+    ] => "safe::a_secret_past_the_cancel";
+    "the key may go behind a cancel": [
+        alone(PREPARE, "first_cancel.is_some_and(|cancel| cancel < index)", "false"),
+        alone(PREPARE, "word.state == LockState::Prepared", "true"),
+        edit(PREPARE, "first_cancel.map_or(Shown::Nothing, |_| Shown::Cancelled)", "first_cancel.map_or(Shown::Nothing, |_| Shown::Cancelled)", "Shown::Nothing"),
+    ] => "safe::a_cancel_before_the_key";
+
+    // Witnesses.
+    "a witness asks for no proof": [
+        alone(WITNESS, "merkle::check_consistency(&request.proof, state.size, state.root, size, root)", "Ok::<(), merkle::MerkleError>(())"),
+    ] => "witness::a_second_history_cosigned";
+    "a witness cosigns another tree of the same size": [
+        alone(WITNESS, "size == state.size && root != state.root", "false"),
+        alone(WITNESS, "merkle::check_consistency(&request.proof, state.size, state.root, size, root)", "Ok::<(), merkle::MerkleError>(())"),
+    ] => "witness::another_tree_of_the_same_size";
+    "a witness's times go back with its clock": [
+        alone(WITNESS, "now.max(state.cosigned_at)", "now"),
+        alone(WITNESS_STORE, "advance.to.cosigned_at.max(stored.cosigned_at)", "advance.to.cosigned_at"),
+    ] => "witness::a_witness_whose_clock_goes_back";
 
     // All of them.
     "a signature is for any message": [

@@ -9,5 +9,7 @@ mod honest;
 mod merchant;
 mod net;
 mod purse;
+mod safe;
 mod stranger;
 mod town;
+mod witness;

@@ -157,6 +157,7 @@ impl Town {
         let _unpublished = self.archive.publish_once().await;
         let _untold = self.bank.tick().await;
         let _unpublished = self.archive.publish_once().await;
+        let _unread = self.merchant.follow_logs().await;
         let _unpushed = self.merchant.push_commits().await;
         let _unproved = self.merchant.collect_receipts().await;
         let _unclaimed = self.merchant.claim().await;
