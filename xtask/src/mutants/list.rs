@@ -150,7 +150,7 @@ mutants! {
         edit(LOCKS, "if !insert(transaction, lock)? {", "!insert(transaction, lock)?", "{ insert(transaction, lock)?; false }"),
     ] => "stranger::a_lock_request_replayed";
     "an account does not sign its lock": [
-        edit(LOCK, "if signed {", "signed", "true"),
+        alone(LOCK, "request.verify(&account.key(), one).is_ok()", "true"),
     ] => "stranger::anothers_account_locked";
     "an account does not sign its withdrawal": [
         alone(WITHDRAW, "signed
