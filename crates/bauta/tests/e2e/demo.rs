@@ -30,6 +30,17 @@ fn the_demonstration_sells_a_sample_by_itself() {
 }
 
 #[test]
+fn the_demonstration_sells_in_mode_safe_too() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("letter.txt");
+    fs::write(&file, b"dear reader").expect("written");
+    let mut demo = bauta();
+    let shown = run(demo.args(["demo", "--json", "--mode", "safe"]).arg(&file)).good();
+    assert_eq!(shown["ok"], true);
+    check_good(&shown["goods"][0], 11);
+}
+
+#[test]
 fn the_demonstration_sells_files_and_folders_and_keeps_what_it_is_told_to() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("letter.txt");

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use self::{sale::Sale, town::Town};
 use crate::{
+    commands::wallet::ModeChoice,
     failure::{Exit, Failure, Outcome},
     report::{FAINT, GOOD, Report, STRONG, print_line},
     runtime,
@@ -38,6 +39,9 @@ pub struct DemoOptions {
     /// The price of each good
     #[arg(long, default_value = "4.99EUR", value_name = "AMOUNT")]
     pub price: bauta_proto::money::Money,
+    /// How the purchases are decided; see `bauta wallet buy --help`
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: ModeChoice,
 }
 
 /// The last line with `--json`.
@@ -106,7 +110,7 @@ async fn sell_all(
     let mut customer = sale::Customer::arrive(town, options.price, files.len(), report).await?;
     let mut goods = Vec::new();
     for file in files {
-        goods.push(customer.buy(town, file, options.price, report).await?);
+        goods.push(customer.buy(town, file, options, report).await?);
     }
     town.settled(goods.len()).await?;
     let rows = knowledge::look(town, &customer, &goods)?;

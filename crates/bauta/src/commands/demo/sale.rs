@@ -24,7 +24,7 @@ use data_encoding::HEXLOWER;
 use rand_core::Rng as _;
 use serde::Serialize;
 
-use super::town::Town;
+use super::{DemoOptions, town::Town};
 use crate::{
     commands::{shop, wallet::progress},
     failure::{Failure, Outcome},
@@ -108,13 +108,14 @@ impl Customer {
         &mut self,
         town: &Town,
         file: &Path,
-        price: Money,
+        options: &DemoOptions,
         report: &Report,
     ) -> Outcome<Sale> {
-        let good = sell(town, file, price, report).await?;
+        let good = sell(town, file, options.price, report).await?;
         let begun = Instant::now();
         let options = BuyOptions {
-            price_max: Some(price),
+            price_max: Some(options.price),
+            mode: options.mode.into(),
             patience: Duration::from_secs(120),
             ..BuyOptions::default()
         };
