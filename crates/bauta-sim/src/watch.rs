@@ -95,6 +95,11 @@ impl Watch {
         self.found.push((promise, what));
     }
 
+    /// What this node answered before binds it no longer.
+    pub(crate) fn forget_replies_of(&mut self, node: NodeId) {
+        self.replies.retain(|(by, _), _| *by != node);
+    }
+
     /// A request arrives.
     pub(crate) fn request(&mut self, from: NodeId, to: NodeId, request: &Request) {
         let is_party = matches!(to.kind, Kind::Bank | Kind::Archive) && self.is_honest(from);
