@@ -77,6 +77,11 @@ const TAKE: &str = "\"UPDATE balances SET balance = balance - ?3, entries = entr
 const NEXT_SPEND: &str = "\"UPDATE coins SET remaining = remaining - ?5, locked = locked + ?6, sequence = sequence + 1,
                 spend_request = ?7, spend_amount = ?5, spend_signature = ?8
              WHERE key = ?1 AND keyset = ?2 AND exponent = ?3 AND sequence = ?4 AND remaining >= ?5\"";
+/// How a witness keeps what it has cosigned, under triggers that let no log shrink and no time go back.
+const KEEP: &str = "\"INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (origin) DO UPDATE
+             SET size = excluded.size, root = excluded.root, cosigned_at = excluded.cosigned_at, note = excluded.note\"";
+/// The same past the triggers.
+const KEEP_ANYTHING: &str = "\"INSERT OR REPLACE INTO log VALUES (?1, ?2, ?3, ?4, ?5)\"";
 /// How a payee is paid.
 const PAY: &str =
     "\"UPDATE locks SET claimed_by = ?2 WHERE lock_tag = ?1 AND state = 2 AND claimed_by IS NULL
@@ -438,10 +443,12 @@ mutants! {
     "a witness cosigns another tree of the same size": [
         alone(WITNESS, "size == state.size && root != state.root", "false"),
         alone(WITNESS, "merkle::check_consistency(&request.proof, state.size, state.root, size, root)", "Ok::<(), merkle::MerkleError>(())"),
+        alone(WITNESS_STORE, KEEP, KEEP_ANYTHING),
     ] => "witness::another_tree_of_the_same_size";
     "a witness's times go back with its clock": [
         alone(WITNESS, "now.max(state.cosigned_at)", "now"),
         alone(WITNESS_STORE, "advance.to.cosigned_at.max(stored.cosigned_at)", "advance.to.cosigned_at"),
+        alone(WITNESS_STORE, KEEP, KEEP_ANYTHING),
     ] => "witness::a_witness_whose_clock_goes_back";
 
     // All of them.
