@@ -13,7 +13,7 @@ use fastrand::Rng;
 use crate::http;
 
 /// Longest delay of a request that is delayed or comes late.
-const DELAY_MAX: Duration = Duration::from_millis(2_500);
+pub(crate) const DELAY_MAX: Duration = Duration::from_millis(2_500);
 /// Into how many pieces a slow body is cut.
 const PIECES: usize = 6;
 

@@ -16,6 +16,7 @@ use crate::{
     process::{bauta, run},
     purse::{is_delivered, units},
     town::{self, ARCHIVE, Town},
+    weather,
 };
 
 /// Longest wait for shops' claims; their pauses double with each attempt that failed.
@@ -51,7 +52,11 @@ impl World {
             let ended = look_at_purchases(customer, &self.town, figures);
             self.books.delivered.extend(ended);
             take_lost(customer, &claimed, &mut self.books.delivered);
-            figures.restored += u64::from(std::mem::take(&mut customer.has_lost));
+            if customer.has_lost {
+                thread::sleep(2 * weather::DELAY_MAX);
+                customer.restore_again(&self.town);
+                figures.restored += 1;
+            }
             figures.wallets_killed += std::mem::take(&mut customer.killed);
         }
         let delivered: BTreeSet<&String> = self.books.delivered.keys().collect();
