@@ -262,12 +262,18 @@ fn check_fields(lock: &Lock, offer: &Offer) -> Result<(), AcceptError> {
             "dispute window",
             private.dispute_until == public.expiry.plus(offer.dispute_window),
         ),
-        ("settlement", private.settle_until >= private.dispute_until),
+        ("settlement", is_settled_in_time(lock)),
     ];
     match fields.into_iter().find(|(_, matches)| !matches) {
         Some((field, _)) => Err(AcceptError::Field(field)),
         None => Ok(()),
     }
+}
+
+/// A lock that ends before its last commit has been judged would give the money back although the payee was in time.
+fn is_settled_in_time(lock: &Lock) -> bool {
+    let judged_from = lock.public.commit_until().plus(CLOCK_TOLERANCE);
+    lock.private.settle_until >= lock.private.dispute_until.max(judged_from)
 }
 
 fn check_times(lock: &Lock, offer: &Offer, now: Timestamp) -> Result<(), AcceptError> {

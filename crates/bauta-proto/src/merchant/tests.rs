@@ -181,6 +181,29 @@ fn a_lock_that_differs_from_the_offer_in_any_field_is_refused_though_the_bank_si
 }
 
 #[test]
+fn a_safe_lock_that_ends_before_its_reveal_window_was_judged_is_refused() {
+    let mut offer = offer();
+    offer.mode = OfferMode::Safe {
+        prepare_hash: HashLock([14; 32]),
+        reveal_window: Seconds(3_600),
+    };
+    let check = |seconds_before: u64| {
+        let Lock {
+            mut public,
+            mut private,
+            ..
+        } = lock(&offer);
+        public.mode = offer.mode.lock_mode(HashLock([15; 32]));
+        let judged_from = public.commit_until().plus(CLOCK_TOLERANCE);
+        private.settle_until = Timestamp(judged_from.0 - seconds_before);
+        let request = accepted(&offer, Lock::new(public, private, &bank()));
+        CheckedAccept::check(&request, &offer, NOW).map(|_| ())
+    };
+    assert_eq!(check(0), Ok(()));
+    assert_eq!(check(1), Err(AcceptError::Field("settlement")));
+}
+
+#[test]
 fn a_lock_with_any_bit_changed_is_refused() {
     let request = accepted(&offer(), lock(&offer()));
     let bytes = request.to_bytes();

@@ -7,7 +7,7 @@ use bauta_proto::{
     lock::{ClaimOutcome, LockState, opens},
     problem::ProblemKind,
 };
-use bauta_server::roles::merchant::payee_account;
+use bauta_server::roles::merchant::{MerchantStartError, payee_account};
 use bauta_store::merchant::{Actor, MerchantCommand, MerchantStore, OrderState, Reason};
 
 use super::world::{NOW, Town, Way, input, key, kind, seed};
@@ -422,4 +422,30 @@ async fn the_jobs_finish_a_sale_by_themselves_and_stop_when_told() {
     assert_eq!(town.state(&reply), OrderState::Claimed);
     stop.send_replace(true);
     jobs.await.expect("stopped");
+}
+
+#[tokio::test]
+async fn no_preimage_goes_to_the_logs_of_another_policy_than_the_sale_names() {
+    let mut town = Town::new().await;
+    let (unpaid, open) = (town.offered(1).await, town.offered(2).await);
+    let (late, accept) = (town.pay(&unpaid, 1), town.pay(&open, 2));
+    town.ways(Way::Cut, Way::Cut);
+    assert_eq!(
+        kind(town.accept(&accept).await),
+        ProblemKind::DeliveryPending
+    );
+    let refused = town.change_policy();
+    assert!(matches!(refused, Err(MerchantStartError::PolicyInUse)));
+
+    town.ways(Way::Open, Way::Open);
+    town.set_clock(1);
+    town.merchant.push_commits().await.expect("pushed");
+    town.archive.publish_once().await.expect("published");
+    town.set_clock(4);
+    town.merchant.collect_receipts().await.expect("collected");
+    town.change_policy().expect("no sale waits for logs");
+    let refused = kind(town.accept(&late).await);
+    assert_eq!(refused, ProblemKind::PolicyNotAccepted);
+    assert_eq!(town.state(&unpaid), OrderState::Offered);
+    assert_eq!(town.merchant.claim().await.expect("claimed"), 1);
 }

@@ -44,7 +44,7 @@ use bauta_server::{
     roles::{
         archive::{Archive, ArchiveConfig},
         merchant::{
-            Merchant, MerchantConfig, PayeeAccount, PayingBank,
+            Merchant, MerchantConfig, MerchantStartError, PayeeAccount, PayingBank,
             goods::{AddedGood, GoodInput, Shop},
             merchant_id,
         },
@@ -325,7 +325,7 @@ impl Town {
             way_to_log: Mutex::new(Way::Open),
             way_to_bank: Mutex::new(Way::Open),
         });
-        let merchant = open(&config, &clock, &net);
+        let merchant = open(&config, &clock, &net).expect("the shop opens");
         Self {
             _folder: folder,
             config,
@@ -339,7 +339,17 @@ impl Town {
 
     /// The shop dies and comes back with what is on disk.
     pub(crate) fn crash(&mut self) {
-        self.merchant = open(&self.config, &self.clock, &self.net);
+        let opened = open(&self.config, &self.clock, &self.net);
+        self.merchant = opened.expect("the shop opens");
+    }
+
+    /// The shop comes back with a log policy that lists the same log in other words, or says why not.
+    pub(crate) fn change_policy(&mut self) -> Result<(), MerchantStartError> {
+        let mut config = self.config.clone();
+        let text = self.archive.policy().text();
+        config.log_policy = PolicySource(format!("# another\n{text}"));
+        self.merchant = open(&config, &self.clock, &self.net)?;
+        Ok(())
     }
 
     pub(crate) fn set_clock(&self, seconds_later: u32) {
@@ -500,12 +510,16 @@ impl Town {
     }
 }
 
-fn open(config: &MerchantConfig, clock: &Arc<TestClock>, net: &Arc<Net>) -> Arc<Merchant<Net>> {
+fn open(
+    config: &MerchantConfig,
+    clock: &Arc<TestClock>,
+    net: &Arc<Net>,
+) -> Result<Arc<Merchant<Net>>, MerchantStartError> {
     let world = World {
         clock: clock.clone(),
         transport: Arc::clone(net),
     };
-    Merchant::open(config, seed(config, "merchant.key"), world).expect("the shop opens")
+    Merchant::open(config, seed(config, "merchant.key"), world)
 }
 
 fn config(folder: PathBuf, bank: BankId) -> MerchantConfig {

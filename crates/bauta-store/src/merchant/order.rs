@@ -55,6 +55,15 @@ impl OrderState {
         Self::Preparing,
     ];
 
+    /// Those in which a sale is paid and the logs' words still matter to it.
+    pub const LOGS_DECIDE: [Self; 5] = [
+        Self::Accepted,
+        Self::Preparing,
+        Self::Sent,
+        Self::Unknown,
+        Self::Promised,
+    ];
+
     pub(super) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|state| *state as u8 == number)
     }

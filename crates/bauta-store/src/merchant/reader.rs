@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bauta_proto::{
-    ids::{CiphertextRoot, GoodId, LockTag, Txid},
+    ids::{CiphertextRoot, GoodId, LockTag, PolicyId, Txid},
     time::Timestamp,
 };
 
@@ -106,6 +106,17 @@ impl MerchantReader {
     /// [`StoreError`].
     pub fn cancels(&self, lock_tag: LockTag) -> Result<Vec<Cancel>, StoreError> {
         follow::cancels(self.database.connection(), lock_tag)
+    }
+
+    /// Whether logs have still to say something about sales that name another log policy.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn waits_for_other_logs(&self, policy: PolicyId) -> Result<bool, StoreError> {
+        let waiting = self.orders(&OrderState::LOGS_DECIDE, usize::MAX)?;
+        Ok(waiting
+            .iter()
+            .any(|order| order.offer.body.log_policy != policy))
     }
 
     /// Orders in any of `states` (in all states if it is empty), the newest first.

@@ -5,8 +5,10 @@ use std::sync::{Arc, atomic::Ordering};
 
 use bauta_io::threads::blocking;
 use bauta_proto::{
+    limits::REVEAL_WINDOW_MAX,
     log::{
         leaf::Deed,
+        policy::Shard,
         reader::{FetchedCheckpoint, ReadEntries, ReadError},
     },
     offer::Mode,
@@ -30,8 +32,7 @@ impl<T: Transport + 'static> Merchant<T> {
             return Ok(0);
         }
         let now = self.now();
-        let is_taking = |log: &&Log<T>| log.known.shard.is_none_or(|shard| now < shard.until);
-        let logs = self.logs.iter().filter(is_taking);
+        let logs = self.logs.iter().filter(|log| is_worth_following(log, now));
         let followed = join_all(logs.map(|log| self.follow(log))).await;
         followed.into_iter().sum()
     }
@@ -112,6 +113,13 @@ impl<T> Merchant<T> {
         }
         Ok(true)
     }
+}
+
+/// Whether a prepare may still have to be found in front of every cancel: those of a shard's last second are in early
+/// checkpoints only a moment after its end.
+fn is_worth_following<T>(log: &Log<T>, now: Timestamp) -> bool {
+    let is_within = |shard: Shard| now < shard.until.plus(REVEAL_WINDOW_MAX);
+    log.known.shard.is_none_or(is_within)
 }
 
 fn step(log: [u8; 32], position: &LogPosition, entries: ReadEntries) -> LogStep {

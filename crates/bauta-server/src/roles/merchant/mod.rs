@@ -145,6 +145,11 @@ pub enum MerchantStartError {
     /// No log of the policy has an address.
     #[error("no log of the log policy has an address")]
     LogAddress,
+    /// Sales under another policy are open: their preimages would go to logs that decide nothing about them.
+    #[error(
+        "open sales name another log policy: start with that one until they have ended (log_policy)"
+    )]
+    PolicyInUse,
     /// The data folder cannot be made.
     #[error("the shop's data folder cannot be used")]
     Folder(#[from] io::Error),
@@ -176,6 +181,10 @@ impl<T: Transport + 'static> Merchant<T> {
         std::fs::create_dir_all(&ciphertexts)?;
         let path = config.store_path();
         let store = MerchantStore::open(&path)?.with_offers_max(config.offers_max);
+        let reader = MerchantReader::open(&path)?;
+        if reader.waits_for_other_logs(policy.policy_id())? {
+            return Err(MerchantStartError::PolicyInUse);
+        }
         let store = Arc::new(Mutex::new(store));
         let writes = Arc::clone(&store);
         let apply = move |commands: Vec<_>| locked(&writes).apply(&commands);
@@ -193,7 +202,7 @@ impl<T: Transport + 'static> Merchant<T> {
             world,
             writer: Writer::start("merchant", config.batch_max, apply),
             store,
-            reader: Mutex::new(MerchantReader::open(&path)?),
+            reader: Mutex::new(reader),
             ciphertexts,
             sends: Arc::new(Semaphore::new(SENDS_MAX)),
             large_chunks: Arc::new(Semaphore::new(LARGE_CHUNKS_MAX)),

@@ -88,6 +88,10 @@ fn check<T>(
     if !merchant.banks.contains_key(&offer.bank) {
         return Err(ProblemKind::BankNotAccepted.into());
     }
+    // The logs of an earlier policy are not followed any more.
+    if offer.log_policy != merchant.policy.policy_id() {
+        return Err(ProblemKind::PolicyNotAccepted.into());
+    }
     CheckedAccept::check(&request, offer, now).map_err(refusal)?;
     let usable = merchant.policy.check_use(request.lock.public.expiry);
     usable.map_err(|error| Problem::new(ProblemKind::LockMismatch).detail(error))?;
