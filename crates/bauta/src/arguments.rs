@@ -9,8 +9,8 @@ use crate::{
     commands::{
         archive::ArchiveOptions, bank::BankOptions, bench::BenchOptions,
         completions::CompletionsOptions, config::ConfigOptions, demo::DemoOptions,
-        keygen::KeygenOptions, log::LogOptions, serve::ServeOptions, shop::ShopOptions,
-        wallet::WalletOptions,
+        keygen::KeygenOptions, log::LogOptions, monitor::MonitorOptions, serve::ServeOptions,
+        shop::ShopOptions, wallet::WalletOptions,
     },
     failure::{Failure, Outcome},
 };
@@ -25,7 +25,7 @@ use crate::{
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed here, 2 wrong usage, 3 refused by the other side, 4 try again, \
-    5 somebody broke the protocol.\nNew here? Run: bauta demo"
+    5 somebody broke the protocol, 6 what is watched is out of order.\nNew here? Run: bauta demo"
 )]
 pub struct Arguments {
     /// How to talk.
@@ -103,6 +103,8 @@ pub enum Command {
     Shop(ShopOptions),
     /// Verify a public log
     Log(LogOptions),
+    /// Watch public logs and their witnesses, and keep what proves that one of them cheats
+    Monitor(Box<MonitorOptions>),
     /// Hold coins, buy, open what was bought
     Wallet(Box<WalletOptions>),
     /// Print a completion script for a shell

@@ -20,6 +20,8 @@ pub enum Exit {
     TryAgain = 4,
     /// Somebody broke the protocol; what proves it was kept.
     Cheated = 5,
+    /// What is watched does not work as it should.
+    Faulty = 6,
 }
 
 /// Why a command did not do what it was asked to.

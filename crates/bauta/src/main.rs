@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Bank(options) => commands::bank::run(options, &report),
         Command::Archive(options) => commands::archive::run(options, &report),
         Command::Log(options) => commands::log::run(options, &report),
+        Command::Monitor(options) => commands::monitor::run(*options, &report),
         Command::Wallet(options) => commands::wallet::run(*options, &report),
         Command::Completions(options) => commands::completions::run(&options, &report),
     };

@@ -475,8 +475,10 @@ impl KeptTiles {
 
 mod audit;
 mod edge;
+mod prefix;
 
 pub use audit::{Audit, AuditError, AuditedEntries};
+pub use prefix::Prefix;
 
 #[cfg(test)]
 mod tests;

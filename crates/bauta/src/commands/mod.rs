@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod keygen;
 pub mod log;
+pub mod monitor;
 pub mod serve;
 pub mod shop;
 pub mod wallet;

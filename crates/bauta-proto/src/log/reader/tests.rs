@@ -101,6 +101,7 @@ fn entries_that_are_not_understood_are_counted_and_passed_over() {
     log.publish(&files, 3, TIME_S);
     let read = run(reader.entries(&Frontier::new(), &checkpoint(&reader))).expect("reads");
     assert_eq!(read.leaves, [leaf(0), leaf(2)]);
+    assert_eq!(read.indices, [0, 2]);
     assert_eq!(read.frontier.size(), 3);
 }
 
