@@ -129,7 +129,9 @@ impl<T: Transport> Wallet<T> {
             Ok((LockState::Captured { .. } | LockState::Prepared, _)) => {
                 return self.cancel_is_too_late(purchase);
             }
-            Ok((LockState::Released, _)) => return self.take_back(purchase, accepting).await,
+            Ok((LockState::Released, word)) => {
+                return self.take_back(purchase, accepting, word).await;
+            }
             Ok(_) if !is_overdue => return Ok(waiting(now, SOON)),
             // The bank does not decide or is out of reach: the logs say whether it still can go back.
             Ok(_) | Err(WalletError::Bank(_)) => {}

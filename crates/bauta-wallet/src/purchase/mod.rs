@@ -176,7 +176,7 @@ pub enum Stage {
     Receipted(Box<Receipted>),
     /// Ended: not delivered, and the money is back.
     #[tls_codec(discriminant = 8)]
-    Returned(Box<Accepting>),
+    Returned(Box<Returned>),
     /// Ended before anything was locked.
     #[tls_codec(discriminant = 9)]
     Refused,
@@ -248,8 +248,18 @@ pub struct Delivered {
     pub preimage: [u8; 32],
     /// The logs' promises, when the merchant passed them on.
     pub promises: Vec<Signed<Promise>>,
-    /// The bank's word that the lock was captured, when the preimage came from there.
-    pub captured: Option<Signed<LockStatus>>,
+    /// The bank's word about the lock, when it was asked: captured, if the preimage came from there; released, although a log
+    /// holds the preimage, is a proof against the bank or money in the purse.
+    pub word: Option<Signed<LockStatus>>,
+}
+
+/// The money is back.
+#[derive(Clone, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
+pub struct Returned {
+    /// Offer, request, lock and acceptance.
+    pub accepting: Accepting,
+    /// The bank's word that it released the lock.
+    pub word: Signed<LockStatus>,
 }
 
 /// Has all that a purchase can have.
@@ -295,7 +305,8 @@ impl Stage {
     #[must_use]
     pub fn accepting(&self) -> Option<&Accepting> {
         match self {
-            Self::Accepting(accepting) | Self::Returned(accepting) => Some(accepting),
+            Self::Accepting(accepting) => Some(accepting),
+            Self::Returned(returned) => Some(&returned.accepting),
             _ => self.delivered().map(|delivered| &delivered.accepting),
         }
     }

@@ -21,7 +21,7 @@ use bauta_proto::{
 use futures_util::future::join_all;
 
 use super::{
-    Accepting, Delivered, Locking, Purchase, Receipted, Stage,
+    Accepting, Delivered, Locking, Purchase, Receipted, Returned, Stage,
     cancel::decided_at,
     drive::{Progress, Waiting, waiting},
 };
@@ -41,7 +41,10 @@ pub(super) const SOON: Duration = Duration::from_secs(1);
 struct Found {
     preimage: [u8; 32],
     promises: Vec<Signed<Promise>>,
-    captured: Option<Signed<LockStatus>>,
+    /// What the bank says about the lock, if it was asked.
+    word: Option<Signed<LockStatus>>,
+    /// Whether it says that the money is back.
+    is_released: bool,
 }
 
 /// A commit in a log.
@@ -66,9 +69,10 @@ impl<T: Transport> Wallet<T> {
                 let found = Found {
                     preimage: delivery.preimage,
                     promises: delivery.promises,
-                    captured: None,
+                    word: None,
+                    is_released: false,
                 };
-                return self.deliver(purchase, accepting, found);
+                return self.deliver(purchase, accepting, found).await;
             }
             Ok(_) => Trouble::Final("the merchant sent a wrong key".to_owned()),
             Err(error) => Trouble::of(&error),
@@ -77,36 +81,43 @@ impl<T: Transport> Wallet<T> {
         if matches!(trouble, Trouble::Pending) && !is_over {
             return Ok(waiting(self.now(), SOON));
         }
-        let mut is_prepared = false;
+        let (mut is_prepared, mut released) = (false, None);
         match self.state_at_bank(&purchase, &accepting).await {
             Ok((LockState::Captured { preimage }, status)) if opens(&accepting, &preimage) => {
                 let found = Found {
                     preimage,
                     promises: Vec::new(),
-                    captured: Some(status),
+                    word: Some(status),
+                    is_released: false,
                 };
-                return self.deliver(purchase, accepting, found);
+                return self.deliver(purchase, accepting, found).await;
             }
-            Ok((LockState::Released, _)) => return self.take_back(purchase, accepting).await,
+            // A bank that lies would say this, too.
+            Ok((LockState::Released, status)) => released = Some(status),
             // Held, unknown or out of reach: the logs may know.
             Ok((state, _)) => is_prepared = state == LockState::Prepared,
             Err(WalletError::Bank(_)) => {}
             Err(error) => return Err(error),
         }
-        match self.leaf_in_logs(&purchase, &accepting).await {
-            Ok(Some(preimage)) => {
+        let in_logs = self.leaf_in_logs(&purchase, &accepting).await;
+        match (in_logs, released) {
+            (Ok(Some(preimage)), released) => {
                 let found = Found {
                     preimage,
                     promises: Vec::new(),
-                    captured: None,
+                    is_released: released.is_some(),
+                    word: released,
                 };
-                self.deliver(purchase, accepting, found)
+                self.deliver(purchase, accepting, found).await
             }
-            Ok(None) | Err(WalletError::Log(_)) => {
+            (Ok(None) | Err(WalletError::Log(_)), Some(released)) => {
+                self.take_back(purchase, accepting, released).await
+            }
+            (Ok(None) | Err(WalletError::Log(_)), None) => {
                 let decided_at = decided_at(&accepting.lock, is_prepared, self.now());
                 self.keep_waiting(purchase, decided_at, trouble)
             }
-            Err(error) => Err(error),
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -136,32 +147,42 @@ impl<T: Transport> Wallet<T> {
         }))
     }
 
-    /// Keeps the preimage; the coins are the merchant's now.
-    fn deliver(
+    /// Keeps the preimage; the coins are the merchant's now, unless the bank says that their value is back.
+    async fn deliver(
         &mut self,
         purchase: Purchase,
         accepting: Accepting,
         found: Found,
     ) -> Result<Progress> {
-        let mut batch = Batch::new();
-        for coin in self.paying_coins(&purchase)? {
-            batch.remove(&coin);
+        let (bank, mut batch) = (purchase.bank, Batch::new());
+        for mut coin in self.paying_coins(&purchase)? {
+            coin.state = CoinUse::Unsure;
+            match found.is_released {
+                true => batch.put(&coin),
+                false => batch.remove(&coin),
+            }
         }
         let delivered = Delivered {
             accepting,
             preimage: found.preimage,
             promises: found.promises,
-            captured: found.captured,
+            word: found.word,
         };
         let stage = Stage::Delivered(Box::new(delivered));
-        self.advance(purchase, stage, Write::Delivery, batch)
+        let progress = self.advance(purchase, stage, Write::Delivery, batch)?;
+        if found.is_released {
+            self.ask_unsure_coins(bank).await?;
+        }
+        Ok(progress)
     }
 
-    /// The lock was released: the coins have their value back, under a new sequence number that the bank is asked for.
+    /// The lock was released: the coins have their value back, under a new sequence number that the bank is asked for. Its
+    /// signed word is kept: should the value not be there, it is the proof.
     pub(super) async fn take_back(
         &mut self,
         purchase: Purchase,
         accepting: Accepting,
+        word: Signed<LockStatus>,
     ) -> Result<Progress> {
         let bank = purchase.bank;
         let mut batch = Batch::new();
@@ -171,7 +192,7 @@ impl<T: Transport> Wallet<T> {
         }
         let trouble = purchase.trouble.clone();
         let mut returned = purchase;
-        returned.stage = Stage::Returned(Box::new(accepting));
+        returned.stage = Stage::Returned(Box::new(Returned { accepting, word }));
         returned.trouble = trouble;
         batch.put(&returned);
         self.commit(Write::Ended, batch)?;

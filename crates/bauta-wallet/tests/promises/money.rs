@@ -171,6 +171,21 @@ async fn a_merchant_that_commits_and_vanishes_has_delivered_through_the_log() {
 }
 
 #[tokio::test]
+async fn v3_a_bank_that_says_released_while_the_log_holds_the_key_keeps_nobody_from_the_goods() {
+    let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
+    let mut wallet = funded(&world, folder.path()).await;
+    world.state().merchant_does = Merchant::CommitsAndVanishes;
+    world.state().bank_denies = true;
+    let report = wallet.buy(SHOP, "song", &patient(5)).await.expect("bought");
+    assert_eq!(report.state, PurchaseState::Complete);
+    assert!(report.receipt_verified, "with the bank's word, a proof");
+    wallet
+        .save(report.id, folder.path(), SaveOptions::default())
+        .await
+        .expect("opens");
+}
+
+#[tokio::test]
 async fn damaged_ciphertext_is_fetched_twice_and_then_nothing_is_paid() {
     let (world, folder) = (World::new(), tempfile::tempdir().expect("a folder"));
     let mut wallet = funded(&world, folder.path()).await;

@@ -104,6 +104,8 @@ pub(crate) struct State {
     preimages: HashMap<Txid, ([u8; 32], [u8; 32])>,
     pub(crate) plaintext: Vec<u8>,
     pub(crate) ciphertext: Vec<u8>,
+    /// The bank says of every lock that its value is back, and that its coins are empty.
+    pub(crate) bank_denies: bool,
     pub(crate) merchant_does: Merchant,
     pub(crate) lock_min: Seconds,
     /// Another role answers at the bank's address.
@@ -174,6 +176,7 @@ impl World {
             preimages: HashMap::new(),
             plaintext,
             ciphertext,
+            bank_denies: false,
             merchant_does: Merchant::Honest,
             lock_min: Seconds(60),
             bank_is_elsewhere: false,
@@ -519,7 +522,11 @@ impl State {
             let held = self.locks.iter().find(|held| held.lock.lock_tag() == *tag);
             TaggedLockState {
                 lock_tag: *tag,
-                state: held.map_or(LockState::Unknown, |held| held.state.clone()),
+                state: match held {
+                    Some(_) if self.bank_denies => LockState::Released,
+                    Some(held) => held.state.clone(),
+                    None => LockState::Unknown,
+                },
             }
         };
         let locks = request.lock_tags.iter().map(state).collect();
