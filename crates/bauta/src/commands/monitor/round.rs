@@ -10,7 +10,7 @@ use bauta_proto::{
     log::{
         evidence::{
             BrokenPromise, Contradiction, Evidence, Fork, HashText, OverduePromise,
-            PROMISE_KEPT_WITHIN, Standing, TimeWentBack,
+            PROMISE_KEPT_WITHIN, Severity, Standing, TimeWentBack,
         },
         policy::{KnownLog, Policy},
         reader::{CHECKPOINT_BYTES_MAX, FetchedCheckpoint, LogReader, ReadError},
@@ -27,6 +27,7 @@ use bauta_proto::{
     },
 };
 use data_encoding::BASE64;
+use futures_util::future::join_all;
 
 use super::{
     finding::{Finding, LogSeen, Round, Trouble},
@@ -117,7 +118,9 @@ impl<T: Transport> Monitor<T> {
         self.state.last_round = now.0;
         self.folder.write(&self.state)?;
         Ok(Round {
-            ok: !findings.iter().any(|finding| finding.severity > WARNING),
+            ok: !findings
+                .iter()
+                .any(|finding| finding.severity > Severity::Warning),
             time: now.0,
             policy: policy.policy_id().hex(),
             logs,
@@ -225,13 +228,13 @@ impl<T: Transport> Monitor<T> {
             notes.extend(kept.map(|note| ("what was shown before".to_owned(), note)));
         }
         let path = monitoring_path(origin);
-        for witness in self.policy.witnesses() {
-            let Some(url) = &witness.url else { continue };
+        let asked = self.policy.witnesses().iter().filter_map(|witness| {
+            let url = address(witness.url.as_ref()?, &path);
+            let from = format!("the witness {}", witness.name);
             // Standard witnesses need not show anything; who does not cosign is missed elsewhere.
-            if let Ok(note) = self.text(&address(url, &path)).await {
-                notes.push((format!("the witness {}", witness.name), note));
-            }
-        }
+            Some(async move { Some((from, self.text(&url).await.ok()?)) })
+        });
+        notes.extend(join_all(asked).await.into_iter().flatten());
         notes.extend(given.notes.iter().cloned());
         let open = |(from, note): (String, String)| {
             Some((from, SignedCheckpoint::open(&note, &self.policy).ok()?))
@@ -615,6 +618,7 @@ impl<T: Transport> Monitor<T> {
         let proved = Proved {
             file,
             found_at: self.now.0,
+            severity: verdict.severity,
             says: verdict.says,
         };
         self.state.proved.insert(key, proved);
@@ -649,8 +653,6 @@ impl<T: Transport> Monitor<T> {
         findings
     }
 }
-
-const WARNING: bauta_proto::log::evidence::Severity = bauta_proto::log::evidence::Severity::Warning;
 
 /// Whether the log has to be there and to move: a shard that begins later or has ended need not.
 fn is_its_time(log: &KnownLog, now: Timestamp) -> bool {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bauta_crypto::{hash, merkle::Frontier};
-use bauta_proto::log::evidence::{Evidence, HashText};
+use bauta_proto::log::evidence::{Evidence, HashText, Severity};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,8 @@ pub struct Proved {
     pub file: String,
     /// When it was found, in seconds since 1970.
     pub found_at: u64,
+    /// How much it weighs.
+    pub severity: Severity,
     /// In words.
     pub says: String,
 }
@@ -199,14 +201,9 @@ impl Proved {
     /// As a finding.
     pub fn finding(&self, key: &str, folder: &StateFolder) -> Finding {
         let kind = key.split('|').next().unwrap_or_default();
-        let is_fault = matches!(kind, "overdue-promise" | "time-went-back");
         Finding {
             kind: kind.to_owned(),
-            severity: if is_fault {
-                bauta_proto::log::evidence::Severity::Fault
-            } else {
-                bauta_proto::log::evidence::Severity::Proof
-            },
+            severity: self.severity,
             key: key.to_owned(),
             says: self.says.clone(),
             evidence: Some(folder.evidence(&self.file)),
