@@ -94,26 +94,19 @@ impl<T: Transport + 'static> OpenLog for Opener<T> {
 }
 
 impl Log {
-    /// Writes a leaf that is admitted; looks up one that is not.
-    pub(super) async fn append(
-        &self,
-        leaf: Leaf,
-        now: Timestamp,
-        admission: Result<(), Problem>,
-    ) -> Result<Appended, Problem> {
-        let admission = admission.and_then(|()| {
-            let may_promise = self.publication.may_promise();
-            may_promise
-                .then_some(())
-                .ok_or(ProblemKind::LogHalted.into())
-        });
-        match admission {
-            Ok(()) => {
-                let promised_at = now;
-                Ok(self.writer.apply(NewLeaf { leaf, promised_at }).await?)
-            }
-            Err(refusal) => Ok(find(&self.reader, leaf).await?.ok_or(refusal)?),
+    /// Writes a leaf that is admitted; while the log may promise nothing new, looks it up.
+    pub(super) async fn append(&self, leaf: Leaf, now: Timestamp) -> Result<Appended, Problem> {
+        if !self.publication.may_promise() {
+            let halted = Problem::new(ProblemKind::LogHalted);
+            return self.find(leaf).await?.ok_or(halted);
         }
+        let promised_at = now;
+        Ok(self.writer.apply(NewLeaf { leaf, promised_at }).await?)
+    }
+
+    /// Where a leaf stands, if it does.
+    pub(super) async fn find(&self, leaf: Leaf) -> Result<Option<Appended>, Problem> {
+        find(&self.reader, leaf).await
     }
 
     /// Takes no leaf any more, for ever, whichever process is asked: what was written before is all.

@@ -25,7 +25,7 @@ use super::{
     ArchiveConfig, ArchiveStartError, STORE_FILE,
     folder::PublicFolder,
     keys::{Keys, origin_of},
-    log::{Log, OpenLog, find},
+    log::{self, Log, OpenLog},
     prune::{Mark, SHARDS_FOLDER},
     publish::{CHECKPOINT_FILE, PublishError},
     span::{Due, due, is_stale, last_moment},
@@ -173,15 +173,9 @@ impl Slot {
         admission: Result<(), Problem>,
     ) -> Result<Signed<Promise>, Problem> {
         let leaf_hash = leaf.hash();
-        let appended = match self.ready_log(opener).await? {
-            Some(log) => {
-                self.is_touched.store(true, Ordering::Release);
-                log.append(leaf, now, admission).await?
-            }
-            None => {
-                let refusal = admission.err().unwrap_or(ProblemKind::CommitExpired.into());
-                self.find_frozen(leaf).await?.ok_or(refusal)?
-            }
+        let appended = match admission {
+            Ok(()) => self.append(opener, leaf, now).await?,
+            Err(refusal) => self.find(leaf).await?.ok_or(refusal)?,
         };
         let promise = Promise {
             log: self.name,
@@ -190,6 +184,20 @@ impl Slot {
             promised_at: appended.promised_at,
         };
         Ok(promise.signed(&self.key))
+    }
+
+    async fn append(
+        self: &Arc<Self>,
+        opener: &Arc<dyn OpenLog>,
+        leaf: Leaf,
+        now: Timestamp,
+    ) -> Result<Appended, Problem> {
+        let Some(log) = self.ready_log(opener).await? else {
+            let frozen = Problem::new(ProblemKind::CommitExpired);
+            return self.find(leaf).await?.ok_or(frozen);
+        };
+        self.is_touched.store(true, Ordering::Release);
+        log.append(leaf, now).await
     }
 
     /// The log, ready to promise if that is possible now: one that was opened for this caller asks its witnesses first.
@@ -217,11 +225,15 @@ impl Slot {
         Ok(log)
     }
 
-    /// Where a leaf stands in a frozen log whose store is still there.
-    async fn find_frozen(&self, leaf: Leaf) -> Result<Option<Appended>, Problem> {
+    /// Where a leaf stands, if it does and the store is still there. Whatever anybody asks opens no log, and so makes its
+    /// witnesses no work.
+    async fn find(&self, leaf: Leaf) -> Result<Option<Appended>, Problem> {
+        if let Some(log) = self.opened() {
+            return log.find(leaf).await;
+        }
         let path = self.place.store();
         match blocking(move || ArchiveReader::open(&path)).await {
-            Ok(Ok(reader)) => find(&Arc::new(Mutex::new(reader)), leaf).await,
+            Ok(Ok(reader)) => log::find(&Arc::new(Mutex::new(reader)), leaf).await,
             Ok(Err(_pruned)) => Ok(None),
             Err(_stopping) => Err(ProblemKind::Overloaded.into()),
         }

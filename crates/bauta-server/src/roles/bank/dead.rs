@@ -6,14 +6,23 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bauta_proto::{
-    log::{reader::FetchedCheckpoint, witness::cosign_again},
+    log::{
+        reader::FetchedCheckpoint,
+        witness::{CosignAgainError, cosign_again},
+    },
     time::{CLOCK_TOLERANCE, Seconds, Timestamp},
     transport::Transport,
 };
 use bauta_store::{StoreError, bank::BankReader};
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
-use super::{Bank, FollowError, Followed, decide::Undecided, follow::DUE_MAX, logs::Heads};
+use super::{
+    Bank, FollowError, Followed,
+    decide::Undecided,
+    follow::{DUE_MAX, PATIENCE},
+    logs::Heads,
+};
 
 /// How long witnesses are left alone after they were asked about a log.
 const ASK_AGAIN_AFTER: Seconds = Seconds(10);
@@ -46,7 +55,9 @@ impl<T: Transport + 'static> Bank<T> {
         since: Timestamp,
     ) -> Result<(), FollowError> {
         let transport = &*self.world.transport;
-        let cosigned = cosign_again(transport, &self.policy, &head, since).await?;
+        let cosigned = cosign_again(transport, &self.policy, &head, since);
+        let cosigned = timeout(PATIENCE, cosigned).await;
+        let cosigned = cosigned.unwrap_or(Err(CosignAgainError::TooFew))?;
         self.logs.set_head(Arc::new(cosigned));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
+    time::Duration,
 };
 
 use bauta_crypto::merkle::Frontier;
@@ -14,7 +15,7 @@ use bauta_proto::{
         witness::CosignAgainError,
     },
     time::{CLOCK_TOLERANCE, Timestamp},
-    transport::Transport,
+    transport::{CallError, Transport, TransportError},
 };
 use bauta_store::{
     StoreError,
@@ -23,6 +24,7 @@ use bauta_store::{
     },
 };
 use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Bank,
@@ -33,6 +35,9 @@ use crate::{batch::WriteError, work::compute};
 
 /// Locks that one step looks at for the logs' silence at most.
 pub(super) const DUE_MAX: usize = 1_024;
+
+/// How long one log, or the witnesses of one, may hold up a round: the others wait for it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Locks decided by one look at the logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,8 +103,11 @@ impl<T: Transport + 'static> Bank<T> {
         failure.map(|()| followed)
     }
 
+    /// One that is slow or endless is left alone after a while, and gone on with in the next round: only asking is broken
+    /// off, never a decision.
     async fn follow_log(self: &Arc<Self>, log: &FollowedLog<T>) -> Result<Followed, FollowError> {
-        let checkpoint = Arc::new(log.reader.checkpoint().await?);
+        let begun = Instant::now();
+        let checkpoint = Arc::new(read_in_time(log.reader.checkpoint()).await?);
         let mut followed = Followed::default();
         loop {
             let position = match self.log_position(log).await? {
@@ -107,7 +115,8 @@ impl<T: Transport + 'static> Bank<T> {
                 None => self.begin(log, &checkpoint).await?,
             };
             // Also with nothing new this proves that the checkpoint's tree is the one that was read.
-            let entries = log.reader.entries(&position.frontier, &checkpoint).await?;
+            let entries = log.reader.entries(&position.frontier, &checkpoint);
+            let entries = read_in_time(entries).await?;
             let complete = entries.complete;
             let is_first = position.checkpoint.is_empty();
             if is_first || !entries.leaves.is_empty() || entries.frontier != position.frontier {
@@ -115,6 +124,9 @@ impl<T: Transport + 'static> Bank<T> {
             }
             if complete {
                 self.logs.set_head(checkpoint);
+                return Ok(followed);
+            }
+            if begun.elapsed() >= PATIENCE {
                 return Ok(followed);
             }
         }
@@ -134,7 +146,7 @@ impl<T: Transport + 'static> Bank<T> {
         if checkpoint.size() == 0 || has_undecided.await? {
             return Ok(LogPosition::default());
         }
-        let frontier = log.reader.edge(checkpoint).await?;
+        let frontier = read_in_time(log.reader.edge(checkpoint)).await?;
         let nothing = ReadEntries {
             leaves: Vec::new(),
             indices: Vec::new(),
@@ -274,6 +286,16 @@ impl<T: Transport + 'static> Bank<T> {
         let bank = Arc::clone(self);
         compute(move || bank.readers.read_or_fail(read)).await
     }
+}
+
+/// An answer of a log, if it comes in time.
+async fn read_in_time<R>(
+    reading: impl Future<Output = Result<R, ReadError>>,
+) -> Result<R, ReadError> {
+    let silence = || Err(CallError::Transport(TransportError::Timeout).into());
+    timeout(PATIENCE, reading)
+        .await
+        .unwrap_or_else(|_| silence())
 }
 
 /// A step that decides nothing, and where it leads.

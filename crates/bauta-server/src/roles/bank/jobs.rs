@@ -7,15 +7,20 @@ use bauta_proto::{
     log::reader::{FetchedCheckpoint, ReadError},
     money::Currency,
     submission::{Promise, Record},
-    transport::{CallError, Transport, archive::SubmitRecord, call},
+    transport::{CallError, Transport, TransportError, archive::SubmitRecord, call},
 };
 use bauta_store::{
     StoreError,
     bank::{BankCommand, NewKeyset, Refusal},
 };
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, timeout},
+};
 
-use super::{Bank, FollowError, KeysDiffer, keysets::LiveKeyset, logs::FollowedLog};
+use super::{
+    Bank, FollowError, KeysDiffer, follow::PATIENCE, keysets::LiveKeyset, logs::FollowedLog,
+};
 use crate::{batch::WriteError, work::compute};
 
 /// Locks that one round ends by time at most.
@@ -169,7 +174,8 @@ impl<T: Transport + 'static> Bank<T> {
         let signed = record.clone().signed(&self.key);
         let mut failure = LoggingError::NoLog;
         for log in self.logs.within(record.valid_until, record.valid_until) {
-            match self.receipt_of(log, &signed).await {
+            let receipt = timeout(PATIENCE, self.receipt_of(log, &signed)).await;
+            match receipt.unwrap_or_else(|_| Err(silence())) {
                 Ok(receipt) => return Ok(receipt),
                 Err(error) => failure = error,
             }
@@ -251,6 +257,10 @@ impl<T: Transport + 'static> Bank<T> {
         })
         .await
     }
+}
+
+const fn silence() -> LoggingError {
+    LoggingError::Submit(CallError::Transport(TransportError::Timeout))
 }
 
 fn promised_index<T>(

@@ -1,7 +1,10 @@
 //! Following the logs for cancels (mode SAFE): only who has read every leaf from before a lock existed on knows that its
 //! prepare came before any cancel.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bauta_io::threads::blocking;
 use bauta_proto::{
@@ -13,10 +16,11 @@ use bauta_proto::{
     },
     offer::Mode,
     time::Timestamp,
-    transport::Transport,
+    transport::{CallError, Transport, TransportError},
 };
 use bauta_store::merchant::{Cancel, LogPosition, LogStep};
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::{JobError, Log, Merchant, locked};
 use crate::work::compute;
@@ -33,7 +37,9 @@ impl<T: Transport + 'static> Merchant<T> {
         }
         let now = self.now();
         let logs = self.logs.iter().filter(|log| is_worth_following(log, now));
-        let followed = join_all(logs.map(|log| self.follow(log))).await;
+        // What was read of a log that is slow or endless is on record: the next look goes on from there.
+        let followed = logs.map(|log| async { in_time(self.follow(log)).await? });
+        let followed = join_all(followed).await;
         followed.into_iter().sum()
     }
 
@@ -113,6 +119,15 @@ impl<T> Merchant<T> {
         }
         Ok(true)
     }
+}
+
+/// How long one log may hold up a look at all of them.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What asking a log comes to, if that is in time.
+pub(super) async fn in_time<R>(asking: impl Future<Output = R>) -> Result<R, ReadError> {
+    let silence = || CallError::Transport(TransportError::Timeout).into();
+    timeout(PATIENCE, asking).await.map_err(|_| silence())
 }
 
 /// Whether a prepare may still have to be found in front of every cancel: those of a shard's last second are in early

@@ -25,7 +25,7 @@ use futures_util::{StreamExt, future::join_all, stream};
 use std::sync::atomic::Ordering;
 use tokio::{sync::watch, time::MissedTickBehavior};
 
-use super::{Log, Merchant, locked, sale::doubled};
+use super::{Log, Merchant, follow::in_time, locked, sale::doubled};
 use crate::work::compute;
 
 /// Orders that one look takes from the store.
@@ -155,7 +155,8 @@ impl<T: Transport + 'static> Merchant<T> {
         let orders = self.due(OrderState::Promised).await?;
         let is_asked = |log: &&Log<T>| orders.iter().any(|order| promise_of(order, log).is_some());
         let logs = self.logs.iter().filter(is_asked);
-        let fetched = logs.map(|log| async move { (log, log.reader.checkpoint().await) });
+        let fetched =
+            logs.map(|log| async move { (log, in_time(log.reader.checkpoint()).await.flatten()) });
         let fetched = join_all(fetched).await;
         let mut logged = 0;
         for order in orders {
@@ -237,7 +238,8 @@ impl<T: Transport + 'static> Merchant<T> {
                 continue;
             };
             let index = promised.promise.body.index;
-            let step = match log.reader.receipt(index, &leaf, checkpoint).await {
+            let receipt = in_time(log.reader.receipt(index, &leaf, checkpoint)).await;
+            let step = match receipt.flatten() {
                 Ok(receipt) if age(checkpoint.checked(), until) == Age::Early => {
                     self.logged(&promised, receipt.to_text().into_bytes())
                 }

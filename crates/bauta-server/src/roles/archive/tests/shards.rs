@@ -13,7 +13,7 @@ use bauta_proto::{
 
 use super::{
     super::{endpoints, keys::log_lines, span::last_moment, *},
-    world::{NOW, World, commit, role_seed},
+    world::{NOW, World, commit, key, role_seed},
 };
 use crate::config::PolicySource;
 
@@ -436,4 +436,18 @@ async fn a_configured_policy_must_list_the_shards_with_their_keys() {
         world.try_open(),
         Err(ArchiveStartError::NotListed(_))
     ));
+}
+
+#[tokio::test]
+async fn a_leaf_that_is_refused_opens_no_log_and_gives_its_witnesses_no_work() {
+    let mut world = sharded();
+    world.config.commit_span_max_s = 60 * 86_400;
+    let archive = world.open();
+    archive.publish_once().await.expect("publishes");
+    let next = current().next();
+    let stranger = commit(&key(99), 1, next.from);
+    let refused = submit(&archive, next, stranger).await;
+    let refused = refused.expect_err("a bank that is not listed");
+    assert_eq!(refused.kind, ProblemKind::UnknownBank);
+    assert_eq!(open_logs(&archive), 1, "the current one");
 }

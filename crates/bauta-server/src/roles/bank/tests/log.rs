@@ -47,6 +47,7 @@ struct State {
     leaves: Vec<Leaf>,
     files: BTreeMap<String, Vec<u8>>,
     is_down: bool,
+    is_silent: bool,
 }
 
 fn cosigner() -> CosignerSigner {
@@ -83,6 +84,15 @@ impl FakeLog {
     pub(super) fn policy(&self) -> Policy {
         let (signer, url) = (self.signer(), self.url());
         Policy::of_one_log(signer.vkey(), &url, cosigner().vkey()).expect("an address")
+    }
+
+    /// Takes requests and never answers.
+    pub(super) fn set_silent(&self) {
+        self.state.lock().expect("no panic").is_silent = true;
+    }
+
+    fn is_silent(&self) -> bool {
+        self.state.lock().expect("no panic").is_silent
     }
 
     pub(super) fn set_down(&self, is_down: bool) {
@@ -181,6 +191,9 @@ impl Transport for FakeNet {
     async fn send(&self, mut request: Request) -> Result<Response<Whole>, TransportError> {
         for log in &self.logs {
             if let Some(path) = request.url.strip_prefix(&log.url()) {
+                if log.is_silent() {
+                    std::future::pending::<()>().await;
+                }
                 return log.answer(path, &request.body);
             }
         }

@@ -95,6 +95,20 @@ async fn capture(test: &TestBank, lock_tag: LockTag) -> Result<(), ProblemKind> 
 }
 
 #[tokio::test]
+async fn a_log_that_never_answers_holds_up_neither_the_bank_nor_the_other_logs() {
+    let test = two_logs(1).await;
+    log(&test, 2).set_silent();
+    let lock = locked(&test, 10, LockMode::Fast)
+        .await
+        .expect("one log is enough");
+    say(&test, 1, &lock, COMMIT, EXPIRY);
+    // The runtime's clock jumps to the next moment that somebody waits for.
+    tokio::time::pause();
+    test.round().await.expect_err("a log is silent");
+    assert_eq!(state(&test, lock.lock_tag()).await, CAPTURED);
+}
+
+#[tokio::test]
 async fn a_log_that_is_down_keeps_the_bank_neither_from_trade_nor_from_the_other_logs() {
     let test = two_logs(1).await;
     let lock = locked(&test, 10, LockMode::Fast)
