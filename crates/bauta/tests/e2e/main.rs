@@ -14,6 +14,7 @@ mod clocks;
 mod crashes;
 mod demo;
 mod disk;
+mod logs;
 mod monitor;
 mod passive;
 mod privacy;

@@ -17,7 +17,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    http,
     process::{Output, Role, bauta, run},
     proxy::Proxy,
     purse::Purse,
@@ -29,8 +28,10 @@ pub(crate) const BANK: usize = 0;
 pub(crate) const ARCHIVE: usize = 1;
 pub(crate) const MERCHANT: usize = 2;
 
-/// Those who cosign the log's checkpoints, where a town has them: behind [`ROLES`].
+/// Those who cosign the logs' checkpoints, where a town has them: behind [`ROLES`].
 const WITNESSES: [&str; 4] = ["witness-1", "witness-2", "witness-3", "witness-4"];
+/// Archives beside the first, where a town has them: behind the witnesses.
+const FURTHER_ARCHIVES: [&str; 2] = ["archive-2", "archive-3"];
 
 /// Longest wait for the merchant's claims.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
@@ -51,15 +52,69 @@ const QUICK: &[(&str, &str, i64)] = &[
 pub(crate) struct Plan {
     /// Everybody reaches everybody through a [`Proxy`].
     pub(crate) proxied: bool,
-    /// How many witnesses cosign the log's checkpoints, all but one of them being enough. None: the log does it itself.
+    /// How many witnesses cosign the logs' checkpoints. None: the log does it itself.
     pub(crate) witnesses: usize,
+    /// Archives beside the first, in the same policy.
+    pub(crate) further_archives: usize,
+    /// Of how many archives the word is needed; 0 is as 1.
+    pub(crate) logs_needed: usize,
+    /// Length of a shard in days; 0 for one log an archive.
+    pub(crate) shard_days: u32,
     /// Further settings: section, key, value.
     pub(crate) settings: Vec<(&'static str, &'static str, toml::Value)>,
 }
 
+impl Plan {
+    /// All roles in their order.
+    fn names(&self) -> Vec<&'static str> {
+        let witnesses = &WITNESSES[..self.witnesses];
+        [
+            &ROLES,
+            witnesses,
+            &FURTHER_ARCHIVES[..self.further_archives],
+        ]
+        .concat()
+    }
+
+    /// What `config init` is told.
+    fn flags(&self) -> [String; 4] {
+        [
+            format!("--witnesses={}", self.witnesses),
+            format!("--archives={}", self.further_archives + 1),
+            format!("--logs-needed={}", self.logs_needed.max(1)),
+            format!("--shard-days={}", self.shard_days),
+        ]
+    }
+
+    /// Changes what `config init` wrote for a role of this kind.
+    fn adapt(&self, table: &mut toml::Table, kind: &str, port: u16) {
+        set(table, kind, "http", toml::Table::new().into());
+        let http = table[kind]["http"].as_table_mut().expect("set");
+        http.insert("listen".into(), format!("127.0.0.1:{port}").into());
+        for (section, key, value) in QUICK {
+            if *section == kind {
+                set(table, kind, key, (*value).into());
+            }
+        }
+        for (section, key, value) in &self.settings {
+            if *section == kind || *section == "log" {
+                set(table, section, key, value.clone());
+            }
+        }
+    }
+}
+
+/// Which role one of this name plays.
+fn kind_of(name: &str) -> &str {
+    let numbered = name
+        .rsplit_once('-')
+        .filter(|(_, number)| number.parse::<u8>().is_ok());
+    numbered.map_or(name, |(kind, _)| kind)
+}
+
 /// Everything that a test needs to be somebody in the world.
 pub(crate) struct Town {
-    /// [`ROLES`], then witnesses, then what [`Town::open_shop`] added.
+    /// [`ROLES`], then witnesses, then further archives, then what [`Town::open_shop`] added.
     pub(crate) roles: Vec<Arc<Role>>,
     /// Empty unless the plan asked for them.
     pub(crate) proxies: Vec<Proxy>,
@@ -95,10 +150,8 @@ impl Town {
 
     /// The same in a certain folder.
     pub(crate) fn build_in(folder: TempDir, plan: &Plan) -> Self {
-        let mut town = Self::write(folder, plan);
-        town.invite_witnesses(plan.witnesses);
-        let stay = town.roles.iter().filter(|role| !role.is_running());
-        stay.for_each(|role| role.start());
+        let town = Self::write(folder, plan);
+        town.roles.iter().for_each(|role| role.start());
         town.roles.iter().for_each(|role| role.wait());
         town
     }
@@ -112,127 +165,62 @@ impl Town {
     /// The configurations alone, in `root`, which lies in the temporary `folder`.
     pub(crate) fn write_in(folder: TempDir, root: &Path, plan: &Plan) -> Self {
         // Long before anybody listens: a process that is being made holds what its maker has open for a moment.
-        let ports = free_ports();
-        let own_ports = if plan.proxied { free_ports() } else { ports };
-        let first = ports[0].to_string();
+        let names = plan.names();
+        // The place behind the roles is of one that the town does not have.
+        let of_roles = |mut ports: Vec<u16>| {
+            ports.remove(ROLES.len());
+            ports
+        };
+        let block = free_ports(names.len() + 1);
+        let first = block[0].to_string();
+        let ports = of_roles(block);
+        let own_ports = if plan.proxied {
+            of_roles(free_ports(names.len() + 1))
+        } else {
+            ports.clone()
+        };
         let mut init = bauta();
         init.args(["config", "init", "--json", "--apart", "--port", &first])
             .arg("--folder")
             .arg(root)
+            .args(plan.flags())
             .args(ROLES);
         run(&mut init).good();
-        for (name, port) in ROLES.into_iter().zip(own_ports) {
-            let path = root.join(format!("{name}.toml"));
-            edit(&path, |table| {
-                set(table, name, "http", toml::Table::new().into());
-                let http = table[name]["http"].as_table_mut().expect("set");
-                http.insert("listen".into(), format!("127.0.0.1:{port}").into());
-                for (section, key, value) in QUICK {
-                    if *section == name {
-                        set(table, name, key, (*value).into());
-                    }
-                }
-                for (section, key, value) in &plan.settings {
-                    if *section == name || *section == "log" {
-                        set(table, section, key, value.clone());
-                    }
-                }
+        for (name, port) in names.iter().zip(&own_ports) {
+            edit(&root.join(format!("{name}.toml")), |table| {
+                plan.adapt(table, kind_of(name), *port);
             });
         }
-        let pairs = ports.into_iter().zip(own_ports);
+        let pairs = ports.iter().zip(&own_ports);
         let proxies = pairs
             .filter(|(port, own)| port != own)
-            .map(|(port, own)| Proxy::start(port, own))
+            .map(|(port, own)| Proxy::start(*port, *own))
             .collect();
-        let role = |number: usize| Arc::new(Role::new(ROLES[number], root, own_ports[number]));
+        let roles = names.into_iter().zip(&own_ports);
+        let roles = roles.map(|(name, port)| Arc::new(Role::new(name, root, *port)));
         Self {
-            roles: vec![role(BANK), role(ARCHIVE), role(MERCHANT)],
+            roles: roles.collect(),
             proxies,
-            ports: ports.to_vec(),
+            ports,
             root: root.to_owned(),
             folder,
         }
     }
 
-    /// Starts witnesses and writes them into the policy by which everybody goes.
-    fn invite_witnesses(&mut self, count: usize) {
-        let policy_path = self.root.join("log-policy");
-        let policy = fs::read_to_string(&policy_path).expect("a policy");
-        let log = policy.lines().next().expect("a log").to_owned();
-        let mut lines = vec![log];
-        for name in &WITNESSES[..count] {
-            let witness = self.add_witness(name, &lines[0]);
-            lines.push(witness);
-        }
-        if count > 0 {
-            let (enough, names) = (count - 1, WITNESSES[..count].join(" "));
-            lines.push(format!("group enough {enough} {names}\nquorum enough\n"));
-            fs::write(policy_path, lines.join("\n")).expect("written");
-            self.configure(ARCHIVE, "archive", "log_policy", "log-policy".into());
-        }
-    }
-
-    /// Starts a witness of the log with this line in a policy; the witness's own line.
-    fn add_witness(&mut self, name: &'static str, log: &str) -> String {
-        let (key, vkey) = (self.new_key(name), log.split(' ').nth(1));
-        let (role, port) = self.move_in(name, |table, listen| {
-            let vkey = vkey.expect("a key").into();
-            let http = [("listen".to_owned(), listen)].into_iter().collect();
-            let settings = [
-                ("data", name.into()),
-                ("key_file", key.into()),
-                ("name", name.into()),
-                ("logs", toml::Value::Array(vec![vkey])),
-                ("http", toml::Value::Table(http)),
-            ];
-            for (key, value) in settings {
-                set(table, "witness", key, value);
-            }
-        });
-        let about = http::get(self.roles[role].port, "/v1/witness").expect("an answer");
-        let about: Value = serde_json::from_slice(&about.body).expect("JSON");
-        let vkey = about["vkey"].as_str().expect("a key");
-        format!("witness {name} {vkey} http://127.0.0.1:{port}")
-    }
-
     /// Opens a further shop that is like the first, with a key, goods and records of its own; its number among the roles.
     pub(crate) fn open_shop(&mut self, name: &'static str) -> usize {
-        let key = self.new_key(name);
-        let like = fs::read_to_string(&self.roles[MERCHANT].config).expect("a configuration");
-        let (role, _) = self.move_in(name, |table, listen| {
-            *table = like.parse().expect("valid");
+        let key = format!("{name}.key");
+        run(bauta().args(["keygen", "--json"]).arg(self.root.join(&key))).good();
+        let ports = free_ports(2);
+        let (port, own) = (ports[0], ports[usize::from(!self.proxies.is_empty())]);
+        let role = Role::new(name, &self.root, own);
+        fs::copy(&self.roles[MERCHANT].config, &role.config).expect("copied");
+        edit(&role.config, |table| {
             set(table, "merchant", "data", name.into());
             set(table, "merchant", "key_file", key.into());
             set(table, "merchant", "name", name.into());
             let http = table["merchant"]["http"].as_table_mut().expect("set");
-            http.insert("listen".into(), listen);
-        });
-        role
-    }
-
-    /// Makes a key; its file.
-    fn new_key(&self, name: &str) -> String {
-        let file = format!("{name}.key");
-        run(bauta()
-            .args(["keygen", "--json"])
-            .arg(self.root.join(&file)))
-        .good();
-        file
-    }
-
-    /// Starts a further role with a configuration of its own, which is told where to listen. Its number among the roles and
-    /// the port at which others reach it.
-    fn move_in(
-        &mut self,
-        name: &'static str,
-        configuration: impl FnOnce(&mut toml::Table, toml::Value),
-    ) -> (usize, u16) {
-        let [port, own, _] = free_ports();
-        let own = if self.proxies.is_empty() { port } else { own };
-        let role = Role::new(name, &self.root, own);
-        fs::write(&role.config, "").expect("written");
-        edit(&role.config, |table| {
-            configuration(table, format!("127.0.0.1:{own}").into());
+            http.insert("listen".into(), format!("127.0.0.1:{own}").into());
         });
         if port != own {
             self.proxies.push(Proxy::start(port, own));
@@ -241,7 +229,7 @@ impl Town {
         role.wait();
         self.ports.push(port);
         self.roles.push(Arc::new(role));
-        (self.roles.len() - 1, port)
+        self.roles.len() - 1
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -416,6 +404,13 @@ impl Town {
         });
     }
 
+    /// Checks all of a log by the town's policy: its address, or the folder with its files.
+    pub(crate) fn verify_log(&self, place: &str) -> Output {
+        let mut verify = bauta();
+        verify.args(["log", "--json", "verify", place, "--policy"]);
+        run(verify.arg(self.root.join("log-policy")))
+    }
+
     /// A command that buys the shop's only good or the one that is named, locking for a short time.
     pub(crate) fn buy(&self, purse: &Purse, good: &str, more: &[&str]) -> Command {
         let shop = self.url(MERCHANT);
@@ -452,17 +447,17 @@ fn set(table: &mut toml::Table, section: &str, key: &str, value: toml::Value) {
     }
 }
 
-/// Three ports in a row that are free, below those that the system gives to callers.
-fn free_ports() -> [u16; 3] {
+/// Ports in a row that are free, below those that the system gives to callers.
+fn free_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let process = u16::try_from(std::process::id() % 1_000).expect("small");
+    let count = u16::try_from(count).expect("a town is small");
+    let process = u16::try_from(std::process::id() % 500).expect("small");
     loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let first = 10_000 + (process * 21 + number * 3) % 21_000;
-        let ports = [first, first + 1, first + 2];
-        let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-        if ports.iter().all(is_free) {
-            return ports;
+        let number = NEXT.fetch_add(count, Ordering::Relaxed) % 20_000;
+        let first = 10_000 + (process * 40 + number) % 21_000;
+        let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if (first..first + count).all(is_free) {
+            return (first..first + count).collect();
         }
     }
 }

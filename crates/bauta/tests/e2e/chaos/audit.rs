@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use super::{customer::Customer, figures::Figures, plan::SHOPS, round::World};
 use crate::{
-    process::{bauta, run},
     purse::{is_delivered, units},
     town::{self, ARCHIVE, Town},
     weather,
@@ -121,17 +120,7 @@ impl World {
 
     /// Every entry, tile and signature of the log is in order, and enough witnesses say so.
     fn verify_log(&self) {
-        let mut verify = bauta();
-        verify
-            .args([
-                "log",
-                "--json",
-                "verify",
-                &self.town.url(ARCHIVE),
-                "--policy",
-            ])
-            .arg(self.town.path().join("log-policy"));
-        run(&mut verify).good();
+        self.town.verify_log(&self.town.url(ARCHIVE)).good();
     }
 
     /// No database is damaged, and no role has stumbled over its own feet.
