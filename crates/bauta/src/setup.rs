@@ -8,6 +8,7 @@ use std::{
 
 use bauta_io::{SystemClock, SystemRng};
 use bauta_proto::{
+    limits::POLICY_BYTES_MAX,
     log::policy::Shard,
     time::{Clock, Seconds},
 };
@@ -28,8 +29,12 @@ const ORIGIN: &str = "localhost/bauta";
 /// The file with the log's policy.
 const POLICY_FILE: &str = "log-policy";
 
-/// For how long the policy of a new archive lists shards: five years.
+/// For how long the policy of a new archive lists shards: five years, or as long as there is room in a policy.
 const POLICY_DAYS: u32 = 5 * 366;
+/// For how long it must list them at least: farther than any lock and than the keysets that banks record.
+const POLICY_DAYS_MIN: u32 = 400;
+/// What is kept free in a policy for the lines of witnesses.
+const WITNESS_BYTES_MAX: usize = 8_192;
 
 /// The roles that a purchase needs.
 pub const TRADE: [RoleName; 3] = [RoleName::Bank, RoleName::Archive, RoleName::Merchant];
@@ -118,6 +123,7 @@ impl Plan {
 
     /// Writes keys (existing ones are kept) and configurations (existing ones are never overwritten).
     pub fn write(&self) -> Outcome<Written> {
+        self.check()?;
         fs::create_dir_all(&self.folder)?;
         let seeds = self.seeds()?;
         let seed = |role| {
@@ -131,9 +137,10 @@ impl Plan {
         match seed(RoleName::Archive) {
             Some(archive) => {
                 let url = self.url(RoleName::Archive);
-                let policy = own_policy(archive, (ORIGIN, &url), &self.shards())
+                let shards = self.shards();
+                let policy = own_policy(archive, (ORIGIN, &url), &shards)
                     .map_err(|error| Failure::from_error(&error))?;
-                let witnessed = self.witnessed_policy(&self.log_lines(archive)?)?;
+                let witnessed = self.witnessed_policy(&self.log_lines(archive, &shards)?)?;
                 if witnessed.is_some() || self.logs.shard_days > 0 {
                     let file = format!("{POLICY_FILE:?}");
                     settings.push((RoleName::Archive, "log_policy", file));
@@ -190,7 +197,45 @@ impl Plan {
         2..self.logs.further + 2
     }
 
-    /// The shards of the years to come; none for one log.
+    /// What is refused before anything is written.
+    fn check(&self) -> Outcome {
+        let logs = self.logs;
+        let is_about_archives = logs.shard_days > 0 || logs.further > 0 || logs.needed > 1;
+        if is_about_archives && !self.roles.contains(&RoleName::Archive) {
+            let failure = Failure::local("shards and further archives need the first archive");
+            return Err(failure.remedy("Name the role archive, too."));
+        }
+        if logs.further > 0 && self.witnesses().is_empty() {
+            let failure = Failure::local("several archives have no common witness");
+            return Err(
+                failure.remedy("Have all of them cosigned by the same: --witnesses NUMBER.")
+            );
+        }
+        if logs.needed > logs.further + 1 {
+            let failure = Failure::local("more archives are needed than there are");
+            return Err(failure.remedy("Choose --logs-needed at most as large as --archives."));
+        }
+        let least = POLICY_DAYS_MIN.div_ceil(self.shards_max() - 1);
+        if (1..least).contains(&logs.shard_days) {
+            let failure = Failure::local(format!(
+                "a policy has no room for so many shards: it must list those of {POLICY_DAYS_MIN} days"
+            ));
+            return Err(failure.remedy(format!("Choose --shard-days at least {least}.")));
+        }
+        Ok(())
+    }
+
+    /// How many shards of each archive a policy has room for.
+    fn shards_max(&self) -> u32 {
+        let origin = origin_of(self.logs.further + 1);
+        // Keyword, span, hash and key in Base64, address and span, and what is between them.
+        let line =
+            4 + origin.len() + 18 + 1 + 8 + 1 + 44 + 1 + self.url(RoleName::Archive).len() + 18 + 1;
+        let room = (POLICY_BYTES_MAX - WITNESS_BYTES_MAX) / line;
+        u32::try_from(room / (self.logs.further + 1)).unwrap_or(u32::MAX)
+    }
+
+    /// The shards of the years to come, as many as there is room for; none for one log.
     fn shards(&self) -> Vec<Shard> {
         let days = self.logs.shard_days;
         if days == 0 {
@@ -200,13 +245,16 @@ impl Plan {
         let until = now.plus(Seconds::days(POLICY_DAYS));
         let first = Shard::containing(now, days);
         let shards = std::iter::successors(Some(first), |shard| Some(shard.next()));
-        shards.take_while(|shard| shard.from <= until).collect()
+        let shards = shards.take_while(|shard| shard.from <= until);
+        shards
+            .take(usize::try_from(self.shards_max()).unwrap_or(usize::MAX))
+            .collect()
     }
 
     /// The lines of all logs, and of how many the word is needed.
-    fn log_lines(&self, first: &RoleSeed) -> Outcome<String> {
+    fn log_lines(&self, first: &RoleSeed, shards: &[Shard]) -> Outcome<String> {
         let lines = |seed: &RoleSeed, origin: &str, url: &str| {
-            let lines = log_lines(seed, (origin, url), &self.shards());
+            let lines = log_lines(seed, (origin, url), shards);
             lines.map_err(|error| Failure::from_error(&error))
         };
         let mut text = match self.logs.needed {
@@ -252,16 +300,6 @@ impl Plan {
     /// The policy of these logs with these witnesses, if there are any: of 3f + 1 witnesses f may fail or lie.
     fn witnessed_policy(&self, logs: &str) -> Outcome<Option<String>> {
         let witnesses = self.witnesses();
-        if witnesses.is_empty() && self.logs.further > 0 {
-            let failure = Failure::local("several archives have no common witness");
-            return Err(
-                failure.remedy("Have all of them cosigned by the same: --witnesses NUMBER.")
-            );
-        }
-        if self.logs.needed > self.logs.further + 1 {
-            let failure = Failure::local("more archives are needed than there are");
-            return Err(failure.remedy("Choose --logs-needed at most as large as --archives."));
-        }
         if witnesses.is_empty() {
             return Ok(None);
         }
@@ -483,16 +521,37 @@ mod tests {
     }
 
     #[test]
-    fn several_archives_without_a_common_witness_are_refused() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let several = Plan {
-            logs: Logs {
-                further: 1,
-                ..Logs::ONE
-            },
-            ..plan(folder.path(), false)
-        };
-        several.write().expect_err("nobody vouches for both");
+    fn a_policy_has_room_for_all_shards_or_nothing_is_written() {
+        for (further, witnesses, days, is_right) in [
+            (0, 0, 1, true),
+            (2, 4, 7, true),
+            (2, 4, 3, true),
+            (2, 4, 2, false),
+            (7, 32, 8, true),
+        ] {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let sharded = Plan {
+                witnesses,
+                logs: Logs {
+                    shard_days: days,
+                    further,
+                    needed: 1,
+                },
+                ports: (10_001..10_100).collect(),
+                ..plan(&folder.path().join("town"), false)
+            };
+            let written = sharded.write();
+            assert_eq!(written.is_ok(), is_right, "{further} {days}: {written:?}");
+            let Ok(written) = written else {
+                assert!(!sharded.folder.exists(), "something was written");
+                continue;
+            };
+            let config = Config::load(&written.configurations[0]).expect("loads");
+            let policy = config.bank.expect("a bank").log_policy.load();
+            let policy = policy.expect("understood");
+            let far = SystemClock.now().plus(Seconds::days(POLICY_DAYS_MIN));
+            policy.check_use(far).expect("lists all that banks record");
+        }
     }
 
     #[test]

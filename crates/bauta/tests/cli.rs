@@ -174,6 +174,61 @@ fn a_configuration_in_order_has_its_keys_and_its_policy() {
 }
 
 #[test]
+fn several_sharded_archives_are_configured_and_their_operators_policy_and_prune_answer() {
+    let folder = folder();
+    let run = |arguments: &[&str]| json(folder.path(), arguments);
+    let init = ["config", "init", "bank", "archive", "merchant", "--apart"];
+    let flags = [
+        "--archives=3",
+        "--logs-needed=2",
+        "--shard-days=91",
+        "--witnesses=4",
+    ];
+    let (code, written) = run(&[&init[..], &flags].concat());
+    assert_eq!(code, 0, "{written}");
+    let files = written["configurations"].as_array().expect("a list");
+    assert_eq!(files.len(), 9);
+    for file in files {
+        let (code, checked) = run(&["config", "check", file.as_str().expect("a path")]);
+        assert_eq!(code, 0, "{checked}");
+    }
+    for name in ["archive.toml", "archive-2.toml", "archive-3.toml"] {
+        let archive =
+            |arguments: &[&str]| run(&[&["archive", "--config", name], arguments].concat());
+        let (code, lines) = archive(&["policy", "--years", "5", "--lines"]);
+        let lines = lines["policy"].as_str().expect("a text");
+        let listed = fs::read_to_string(folder.path().join("log-policy")).expect("reads");
+        assert!(code == 0 && listed.contains(lines), "{name}: {lines}");
+        assert_eq!(
+            archive(&["prune", "--dry-run"]).0,
+            1,
+            "nothing says how long"
+        );
+        let (code, pruned) = archive(&["prune", "--dry-run", "--retention-days", "7"]);
+        assert_eq!((code, &pruned["shards"]), (0, &Value::Array(Vec::new())));
+    }
+}
+
+#[test]
+fn archives_that_cannot_work_are_refused_with_a_remedy_before_anything_is_written() {
+    let all = ["bank", "archive", "merchant"];
+    for (roles, flags) in [
+        (&all[..], &["--archives=3"][..]),
+        (&all, &["--archives=2", "--witnesses=4", "--logs-needed=3"]),
+        (&all, &["--archives=3", "--witnesses=4", "--shard-days=1"]),
+        (&["merchant"], &["--archives=2", "--witnesses=4"]),
+        (&["bank"], &["--shard-days=91"]),
+    ] {
+        let folder = folder();
+        let (code, refused) = json(folder.path(), &[&["config", "init"], roles, flags].concat());
+        assert_eq!(code, 1, "{flags:?}: {refused}");
+        assert!(refused["remedy"].is_string(), "{flags:?}: {refused}");
+        let left = fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(left, 0, "{flags:?}");
+    }
+}
+
+#[test]
 fn a_new_version_keeps_the_texts_that_nobody_changed() {
     let folder = folder();
     fs::write(folder.path().join("one"), "1").expect("writes");
