@@ -54,6 +54,10 @@ mod plain {
         E::Request::from_bytes(bytes).ok().map(|_| bytes.to_vec())
     }
 
+    #[expect(
+        clippy::extra_unused_type_parameters,
+        reason = "called as its counterpart for signed requests is"
+    )]
     pub(super) fn coins<E: Endpoint>(_: &[u8], _: &Keys) -> Coins {
         Coins::default()
     }

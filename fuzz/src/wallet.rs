@@ -169,6 +169,8 @@ async fn run_errand(
         2..5 => drop(wallet.buy(Role::Merchant.url(), "Song", &options).await),
         5 => drop(wallet.resume().await),
         6 => {
+            // A log that showed nothing for as long would keep locks from being decided until they are settled.
+            town.publish().await;
             town.pass(u64::from(number));
             town.round().await;
         }
@@ -192,11 +194,13 @@ async fn check(town: &Town, wallet: Wallet<LyingWay>, way: &LyingWay, bank: Bank
     drop(wallet);
     let mut wallet = town.wallet(Arc::clone(&town.net));
     for _ in 0..5 {
-        town.round().await;
-        drop(wallet.resume().await);
-        // The log shows in time what it took.
-        town.pass(2);
-        town.round().await;
+        // In mode SAFE a sale takes two steps and a look of everybody at the log after each.
+        for _ in 0..3 {
+            town.round().await;
+            drop(wallet.resume().await);
+            town.pass(2);
+        }
+        town.publish().await;
         town.pass(3_000);
     }
     town.round().await;
@@ -250,7 +254,8 @@ fn seeds() -> Vec<Vec<u8>> {
     let fast = [0, 0, 0, 2, 0, 5, 0, 6, 0, 5, 0, 7];
     // In mode SAFE, and cancelled.
     let safe = [0, 0, 0, 72, 0, 48, 0, 6, 0, 5, 0, 7];
-    let mut seeds = vec![fast.to_vec(), safe.to_vec()];
+    let cancelled_too_late = [0, 0, 0, 2, 0, 5, 0, 0, 0, 72, 0, 48];
+    let mut seeds = vec![fast.to_vec(), safe.to_vec(), cancelled_too_late.to_vec()];
     for (place, errands) in (0..24).flat_map(|place| [(place, fast), (place, safe)]) {
         for kind in 6..12 {
             let mut lies = vec![0; LIE_BYTES * (place + 1)];

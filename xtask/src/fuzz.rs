@@ -4,7 +4,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 /// The platform for which targets are built: named, so that build scripts and macros are not instrumented.
@@ -53,18 +53,18 @@ impl Options {
     }
 }
 
-/// Whether the nightly compiler is installed.
-pub(crate) fn has_nightly() -> bool {
-    let mut command = Command::new("rustup");
-    command.args(["run", "nightly", "cargo", "--version"]);
-    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
-}
-
-/// Whether all targets still compile.
-pub(crate) fn check(workspace: &Path) -> bool {
-    succeeds(nightly(workspace).args(["check", "--locked", "--bins"]))
-}
+/// Whether all targets still compile: by any compiler, without the engine, with the libraries that the workspace has built.
+pub(crate) const CHECK: [&str; 9] = [
+    "check",
+    "--locked",
+    "--manifest-path=fuzz/Cargo.toml",
+    "--target-dir=target",
+    "--no-default-features",
+    "--lib",
+    "--bins",
+    "--tests",
+    "--quiet",
+];
 
 /// Builds the targets, makes their corpora, and runs each for its time; false when one found something.
 pub(crate) fn run(workspace: &Path, options: &Options) -> bool {
