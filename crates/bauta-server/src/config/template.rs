@@ -206,6 +206,7 @@ const MERCHANT: Section = Section {
                  url = \"http://127.0.0.1:4001\", account = \"own\" }]",
             ),
         ),
+        ("modes", Default("[\"fast\", \"safe\"]")),
         ("offer_minutes", Default("15")),
         ("lock_min_s", Optional("14")),
         ("lock_max_s", Optional("3614")),
