@@ -1,6 +1,6 @@
 //! What everybody ended with, read from their own records, and whether it all fits together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use bauta_proto::ids::LockTag;
 use bauta_server::roles::bank::{bank_id, operator};
@@ -29,8 +29,8 @@ pub struct Ending {
     pub shops: BTreeMap<NodeId, ShopBooks>,
     /// What every bank's books say.
     pub banks: BTreeMap<NodeId, Audit>,
-    /// How many operations every node's disk has done.
-    pub operations: BTreeMap<NodeId, u64>,
+    /// Which operations every node's disk has done since the world began, by number: those before are how it was furnished.
+    pub operations: BTreeMap<NodeId, Range<u64>>,
     /// How often nodes went down.
     pub crashes: u64,
     /// The promises that were broken; none in a sound world.

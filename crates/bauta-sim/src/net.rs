@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bauta_proto::transport::{Body, Method, Request, Response, Transport, TransportError};
+use bauta_proto::{
+    time::Clock,
+    transport::{Body, Method, Request, Response, Transport, TransportError},
+};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -169,7 +172,7 @@ async fn deliver(
         reply.status,
         digest(&reply.body)
     ));
-    core.watch().reply(to, &asked, &reply);
+    core.watch().reply(to, &asked, &reply, node.clock.now());
     let is_ambushed = asked.method == Method::Post && core.chance.happens(core.faults().ambushes);
     if is_ambushed {
         trouble::ambush(&core, from, to);

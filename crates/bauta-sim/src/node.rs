@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -212,6 +212,8 @@ pub(crate) struct Node {
     mask: Mutex<Option<Mask>>,
     /// Whether it stays down until somebody switches it on.
     is_off: AtomicBool,
+    /// How many operations its disk had done when the world began.
+    furnished: AtomicU64,
 }
 
 #[derive(Default)]
@@ -237,6 +239,7 @@ impl Node {
             running: Mutex::default(),
             mask: Mutex::default(),
             is_off: AtomicBool::new(false),
+            furnished: AtomicU64::new(0),
         }
     }
 
@@ -264,6 +267,17 @@ impl Node {
     /// Whether this incarnation can still do something.
     pub(crate) fn is_alive(&self, life: u64) -> bool {
         !self.disk.is_down() && self.disk.life() == life
+    }
+
+    /// What its disk holds now was there before the world began.
+    pub(crate) fn furnish(&self) {
+        let operations = self.disk.operations();
+        self.furnished.store(operations, Ordering::Relaxed);
+    }
+
+    /// How many operations its disk had done when the world began.
+    pub(crate) fn furnished(&self) -> u64 {
+        self.furnished.load(Ordering::Relaxed)
     }
 
     /// Keeps the node down, or lets it come back.

@@ -37,7 +37,7 @@ impl SingleCrash {
 
     fn all_of(scenario: usize, plan: Plan) -> Vec<Self> {
         let operations = run(plan).operations.into_iter();
-        let points = operations.flat_map(|(node, count)| {
+        let points = operations.flat_map(|(node, numbers)| {
             let crash = move |operation| {
                 let at = move |moment| Self {
                     scenario,
@@ -46,7 +46,7 @@ impl SingleCrash {
                 };
                 Moment::ALL.map(at)
             };
-            (0..count).flat_map(crash)
+            numbers.flat_map(crash)
         });
         points.collect()
     }

@@ -10,6 +10,8 @@ use bauta_proto::{
     codec::{Message, Signed},
     ids::LockTag,
     lock::{LockState, LockStatus},
+    offer::OrderReply,
+    time::Timestamp,
     transport::{Endpoint, Method, Request, archive, bank, merchant},
 };
 
@@ -40,7 +42,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Requests that are answered with the same bytes for ever, once they were answered well.
+/// Requests that are answered with the same bytes for ever, once they were answered well; an order for as long as its offer
+/// stands, after which the shop forgets both.
 const FOR_EVER: [&str; 7] = [
     bank::Withdraw::PATH,
     bank::Exchange::PATH,
@@ -57,11 +60,19 @@ const STATUSES: [&str; 3] = [
     bank::ReleaseLock::PATH,
 ];
 
+/// What a request was answered with.
+#[derive(Clone, Copy)]
+struct Answer {
+    digest: u64,
+    /// Until when it binds, by the clock of whoever gave it; for ever if there is none.
+    until: Option<Timestamp>,
+}
+
 /// Looks at every message.
 #[derive(Default)]
 pub(crate) struct Watch {
     /// What requests were answered with.
-    replies: BTreeMap<(NodeId, u64), u64>,
+    replies: BTreeMap<(NodeId, u64), Answer>,
     /// What banks said of locks.
     decided: BTreeMap<LockTag, LockState>,
     /// What must not be seen by bank or archive before the payee claims, with what it is.
@@ -114,8 +125,8 @@ impl Watch {
         }
     }
 
-    /// A request was answered by whoever it was sent to.
-    pub(crate) fn reply(&mut self, by: NodeId, request: &Request, reply: &Reply) {
+    /// A request was answered by whoever it was sent to, whose clock says `now`.
+    pub(crate) fn reply(&mut self, by: NodeId, request: &Request, reply: &Reply, now: Timestamp) {
         if request.method != Method::Post || !self.is_honest(by) {
             return;
         }
@@ -130,7 +141,7 @@ impl Watch {
             return;
         }
         if FOR_EVER.contains(&path) {
-            self.same_bytes(by, request, reply);
+            self.same_bytes(by, request, reply, now);
         }
         if STATUSES.contains(&path)
             && let Ok(status) = Signed::<LockStatus>::from_bytes(&reply.body)
@@ -139,11 +150,16 @@ impl Watch {
         }
     }
 
-    fn same_bytes(&mut self, by: NodeId, request: &Request, reply: &Reply) {
+    fn same_bytes(&mut self, by: NodeId, request: &Request, reply: &Reply, now: Timestamp) {
         let question = digest(&[request.url.as_bytes(), &request.body].concat());
-        let answer = digest(&reply.body);
-        let before = *self.replies.entry((by, question)).or_insert(answer);
-        if before != answer {
+        let answer = Answer {
+            digest: digest(&reply.body),
+            until: stands_until(request, reply),
+        };
+        let before = self.replies.entry((by, question)).or_insert(answer);
+        if before.until.is_some_and(|until| until < now) {
+            *before = answer;
+        } else if before.digest != answer.digest {
             let path = &request.url;
             self.find(
                 "the same request gives the same bytes",
@@ -169,6 +185,15 @@ impl Watch {
             }
         }
     }
+}
+
+/// The end of an offer.
+fn stands_until(request: &Request, reply: &Reply) -> Option<Timestamp> {
+    if request.url != merchant::Order::PATH {
+        return None;
+    }
+    let answer = OrderReply::from_bytes(&reply.body).ok()?;
+    Some(answer.offer.body.offer_until)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

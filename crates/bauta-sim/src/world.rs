@@ -168,6 +168,7 @@ impl World {
     /// Begins: all roles start, all customers go about their errands.
     pub fn begin(&self) {
         for node in self.core.nodes.values() {
+            node.furnish();
             if node.id.kind != Kind::Wallet {
                 tokio::spawn(live(Arc::clone(&self.core), Arc::clone(node)));
             }
@@ -203,7 +204,7 @@ impl World {
     pub(crate) async fn end(&self) -> Ending {
         let nodes = self.core.nodes.values();
         let operations = nodes
-            .map(|node| (node.id, node.disk.operations()))
+            .map(|node| (node.id, node.furnished()..node.disk.operations()))
             .collect();
         // Nothing crashes while the records are read.
         let disks = self.core.nodes.values().map(|node| &node.disk);

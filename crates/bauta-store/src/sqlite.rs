@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use rusqlite::{
     Connection, OpenFlags, Transaction, TransactionBehavior,
+    config::DbConfig,
     ffi::{ErrorCode, SQLITE_IOERR_SHMSIZE},
 };
 
@@ -106,9 +107,9 @@ impl Database {
     pub fn open_reader(path: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(StoreError::Unusable)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(128);
-        Ok(Self { connection })
+        let database = Self { connection };
+        database.keep_statements()?;
+        Ok(database)
     }
 
     /// Runs `work` in one transaction that is on disk when this returns `Ok`; any error undoes all of it.
@@ -133,9 +134,18 @@ impl Database {
         &self.connection
     }
 
-    fn configure(&self) -> Result<(), StoreError> {
+    /// Statements are prepared once: without the query planner's promise of stable plans, SQLite may prepare one again
+    /// whenever other values are bound to it.
+    fn keep_statements(&self) -> Result<(), StoreError> {
         self.connection.busy_timeout(BUSY_TIMEOUT)?;
         self.connection.set_prepared_statement_cache_capacity(128);
+        self.connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        Ok(())
+    }
+
+    fn configure(&self) -> Result<(), StoreError> {
+        self.keep_statements()?;
         self.connection.pragma_update(None, "journal_mode", "WAL")?;
         self.connection.pragma_update(None, "synchronous", "FULL")?;
         self.connection
@@ -159,6 +169,9 @@ impl Database {
             }
             let done = usize::try_from(version).map_err(|_| StoreError::Foreign)?;
             let missing = schema.migrations.get(done..).ok_or(StoreError::TooNew)?;
+            if missing.is_empty() {
+                return Ok(());
+            }
             for migration in missing {
                 transaction.execute_batch(migration)?;
             }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bauta_crypto::{
@@ -47,6 +47,8 @@ pub struct LogReader<T> {
     policy: Arc<Policy>,
     /// Tiles that were proved to be the log's; they never change, they only grow.
     tiles: Mutex<KeptTiles>,
+    /// The checkpoint that was read last: the same bytes need not be checked again.
+    latest: Mutex<Option<FetchedCheckpoint>>,
 }
 
 /// A checkpoint that the policy accepts, with the text that shows it to others.
@@ -157,6 +159,7 @@ impl<T: Transport> LogReader<T> {
             origin: log.key.name.clone(),
             policy,
             tiles: Mutex::default(),
+            latest: Mutex::default(),
         })
     }
 
@@ -195,11 +198,19 @@ impl<T: Transport> LogReader<T> {
         let bytes = self.file(path, CHECKPOINT_BYTES_MAX).await?;
         let note = String::from_utf8(bytes.ok_or(ReadError::Missing)?)
             .map_err(|_| PolicyError::Note(NoteError::MalformedNote))?;
+        if let Some(same) = self.latest().as_ref().filter(|latest| latest.note == note) {
+            return Ok(same.clone());
+        }
         let fetched = FetchedCheckpoint::open(note, &self.policy)?;
         if fetched.checked.origin != self.origin {
             return Err(ReadError::OtherLog);
         }
+        *self.latest() = Some(fetched.clone());
         Ok(fetched)
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<FetchedCheckpoint>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The leaves behind `frontier` in the checkpoint's tree: [`BUNDLES_READ_MAX`] bundles at most, each call proved by

@@ -23,6 +23,10 @@ const PATH_BYTES_MAX: c_int = 1_024;
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
+        // SAFETY: SQLite is not used before this, and the option takes one number. What memory is in use is counted under
+        // a lock that all threads share, and nobody asks.
+        let code = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0) };
+        assert_eq!(code, ffi::SQLITE_OK, "SQLite is not in use yet");
         let vfs = Box::leak(Box::new(file_system()));
         // SAFETY: the structure is complete, and lives and stays where it is for ever.
         let code = unsafe { ffi::sqlite3_vfs_register(vfs, 1) };
