@@ -538,15 +538,10 @@ impl Town {
             .reach(Timestamp(self.clock.now().0.saturating_add(seconds)));
     }
 
-    /// The log shows what it has taken, as it does every second.
-    pub(crate) async fn publish(&self) {
-        let published = self.roles().archive.publish_once().await;
-        published.expect("published");
-    }
-
     /// What roles do by themselves: the log publishes, the bank reads it, the shop sends, collects and claims.
     pub(crate) async fn round(&self) {
-        self.publish().await;
+        let published = self.roles().archive.publish_once().await;
+        published.expect("published");
         let _later = self.roles().bank.tick().await;
         let _later = self.roles().merchant.follow_logs().await;
         let _later = self.roles().merchant.push_commits().await;
