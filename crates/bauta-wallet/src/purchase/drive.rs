@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use bauta_proto::{
     customer::OpenedOffer,
+    problem::ProblemKind,
     time::{Seconds, Timestamp},
-    transport::{Transport, merchant},
+    transport::{CallError, Transport, merchant},
 };
 
 use super::{
     Offered, Ordering, Purchase, Stage,
     download::{Download, Outcome},
+    settle::SOON,
 };
 use crate::{
     error::{Result, WalletError},
@@ -104,6 +106,9 @@ impl<T: Transport> Wallet<T> {
             .await;
         let reply = match reply {
             Ok(reply) => reply,
+            Err(CallError::Refused(problem)) if problem.kind == ProblemKind::Overloaded => {
+                return Ok(waiting(self.now(), SOON));
+            }
             Err(error) if error.is_temporary() => return Err(WalletError::Shop(error)),
             Err(error) => return self.refuse(purchase, WalletError::Shop(error)),
         };
