@@ -372,7 +372,7 @@ pub struct Claim {
     /// Opens the commitment; the account in it is credited.
     pub payee: PayeeOpening,
     /// Proofs that leaves stood in logs in time, when the bank may not have read them so; at most
-    /// [`LEAF_PROOFS_MAX`].
+    /// [`LEAF_PROOFS_MAX`](crate::limits::LEAF_PROOFS_MAX).
     pub proofs: Vec<LeafProof>,
 }
 
