@@ -2,8 +2,10 @@
 
 use std::{env, ffi::OsString, path::Path, process::Command};
 
-/// Worlds that a change must pass.
+/// Worlds without further words.
 const SEEDS: &str = "10000";
+/// What a change must pass: a part of the worlds, and every single crash.
+pub(crate) const CHANGE: [&str; 3] = ["--seeds", "3000", "--crashes"];
 /// Our own crates that a simulated world runs; the libraries are optimised in every build.
 const CRATES: [&str; 6] = ["io", "proto", "server", "sim", "store", "wallet"];
 
