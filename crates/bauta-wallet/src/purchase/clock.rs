@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use bauta_proto::{
-    log::{
-        policy::CheckedCheckpoint,
-        reader::{LogReader, ReadError},
-    },
+    log::reader::{LogReader, ReadError},
     submission::Promise,
     time::{CLOCK_TOLERANCE, Seconds, Timestamp},
     transport::{CallError, Transport, TransportError},
@@ -70,30 +67,12 @@ async fn look<T: Transport>(reader: &LogReader<T>, now: Timestamp) -> Result<Log
     let (checkpoint, edge) = looked
         .unwrap_or_else(|_| Err(silence()))
         .map_err(WalletError::Log)?;
-    if let Some(time) = quorum_time(checkpoint.checked()) {
-        check_clock(now, time)?;
-    }
+    check_clock(now, checkpoint.checked().quorum_since())?;
     Ok(LogMark {
         log: Promise::log_name(reader.origin()),
         size: checkpoint.size(),
         edge: edge.hashes().to_vec(),
     })
-}
-
-/// The latest moment at or after which a quorum cosigned; none when the policy asks for no cosignature.
-fn quorum_time(checkpoint: &CheckedCheckpoint) -> Option<Timestamp> {
-    if checkpoint.quorum_within(|_| false) {
-        return None;
-    }
-    // The greatest time for which the test holds, bit by bit.
-    let mut latest = 0_u64;
-    for bit in (0..63).rev() {
-        let candidate = latest | 1 << bit;
-        if checkpoint.quorum_within(|time| time.0 >= candidate) {
-            latest = candidate;
-        }
-    }
-    Some(Timestamp(latest))
 }
 
 /// Refuses when this machine's clock and the log's are apart by more than honest clocks are.
