@@ -254,6 +254,10 @@ impl WalletError {
             Self::Store(StoreError::Missing) | Self::Key(KeyError::Missing) => {
                 "Make a wallet with init, or name the folder of the existing one."
             }
+            Self::Store(StoreError::TooNew) => "Use the program that wrote it, or a newer one.",
+            Self::Store(StoreError::TooOld) => {
+                "Finish its purchases with the program that wrote it; then make a new wallet from its 24 words."
+            }
             Self::Store(_) | Self::Key(KeyError::Damaged) => {
                 "Restore from a copy, or from the 24 words in a new folder."
             }

@@ -6,6 +6,8 @@
 //! names that are keyed hashes: whoever compares lengths or contents with a shop's can tell what was fetched.
 //!
 //! One process at a time: a lock on `wallet.lock` is held as long as the store is open, and ends with the process.
+//!
+//! The shapes of the records have a version: `version.rs` says how to change them.
 
 use std::{
     collections::BTreeMap,
@@ -26,12 +28,14 @@ use rusqlite::{
 use tls_codec::{Deserialize, Serialize, Size};
 use zeroize::Zeroizing;
 
+pub use self::version::Added;
+use self::version::Versions;
+
 const DATABASE_FILE: &str = "wallet.db";
 const LOCK_FILE: &str = "wallet.lock";
 const DOWNLOADS_FOLDER: &str = "downloads";
 /// Marks the file as a wallet's (SQLite's application id): "bauw".
 const APPLICATION_ID: i32 = 0x6261_7577;
-const SCHEMA_VERSION: i32 = 1;
 /// Lengths of sealed records are multiples of this, in bytes, so that they tell less.
 const PADDING_BYTES: usize = 256;
 const LOCK_POLL: Duration = Duration::from_millis(50);
@@ -86,6 +90,11 @@ pub enum StoreError {
     /// The file was written by a newer version.
     #[error("the wallet was written by a newer version of this program")]
     TooNew,
+    /// The file was written by a version whose records cannot be read any more.
+    #[error(
+        "the wallet was written by an early version of this program, whose records this one does not read"
+    )]
+    TooOld,
     /// The file is not a wallet's, or what is in it does not open.
     #[error("the wallet's records are damaged; restore the wallet from its words")]
     Damaged,
@@ -121,7 +130,10 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// A record's kind and name.
 type Place = (u8, Vec<u8>);
+/// Records, opened.
+type Records = BTreeMap<Place, Zeroizing<Vec<u8>>>;
 
 /// Several changes that happen together or not at all.
 #[derive(Default)]
@@ -164,7 +176,7 @@ pub struct Store {
     seal_key: Secret<32>,
     name_key: Secret<32>,
     /// Everything, opened: a wallet is small.
-    records: BTreeMap<Place, Zeroizing<Vec<u8>>>,
+    records: Records,
     /// Held as long as the store is open.
     _lock: File,
 }
@@ -180,28 +192,45 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Exists`] when there is one, [`StoreError::Running`] when somebody is making one.
-    pub fn create(folder: &Path, key: &Secret<32>) -> Result<Self, StoreError> {
+    pub fn create(
+        folder: &Path,
+        key: &Secret<32>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, StoreError> {
         if Self::is_in(folder) {
             return Err(StoreError::Exists);
         }
-        Self::open_files(folder, key, Duration::ZERO)
+        Self::open_files(folder, key, Duration::ZERO, &version::PRESENT, rng)
     }
 
-    /// Opens the wallet in `folder`, after waiting up to `wait` for another process to let go of it.
+    /// Opens the wallet in `folder`, after waiting up to `wait` for another process to let go of it. Records of an earlier
+    /// version are brought to the present one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(folder: &Path, key: &Secret<32>, wait: Duration) -> Result<Self, StoreError> {
+    pub fn open(
+        folder: &Path,
+        key: &Secret<32>,
+        wait: Duration,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, StoreError> {
         if !Self::is_in(folder) {
             return Err(StoreError::Missing);
         }
-        Self::open_files(folder, key, wait)
+        Self::open_files(folder, key, wait, &version::PRESENT, rng)
     }
 
-    fn open_files(folder: &Path, key: &Secret<32>, wait: Duration) -> Result<Self, StoreError> {
+    fn open_files(
+        folder: &Path,
+        key: &Secret<32>,
+        wait: Duration,
+        versions: &Versions,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, StoreError> {
         fs::create_dir_all(folder.join(DOWNLOADS_FOLDER))?;
         let lock = lock_folder(folder, wait)?;
-        let connection = open_database(&folder.join(DATABASE_FILE))?;
+        let (connection, found) = open_database(&folder.join(DATABASE_FILE), versions)?;
+        let steps = versions.steps_from(found)?;
         let derive = |purpose: &[u8]| kdf::derive(label::STORAGE_KEY, key.expose(), &[purpose]);
         let mut store = Self {
             folder: folder.to_owned(),
@@ -211,8 +240,22 @@ impl Store {
             records: BTreeMap::new(),
             _lock: lock,
         };
-        store.records = store.load()?;
+        store.records = version::migrated(store.load()?, steps)?;
+        if !steps.is_empty() {
+            store.write_all(versions.present(), rng)?;
+        }
         Ok(store)
+    }
+
+    /// Writes every record anew, as those of this version.
+    fn write_all(&self, version: i32, rng: &mut impl CryptoRng) -> Result<(), StoreError> {
+        let sealed = |(place, value): (&Place, &Zeroizing<Vec<u8>>)| {
+            let id = self.row_id(place);
+            let sealed = self.seal(&id, place, value, rng);
+            (id, Some(sealed))
+        };
+        let rows: Vec<_> = self.records.iter().map(sealed).collect();
+        self.write(&rows, Some(version))
     }
 
     /// Writes all changes, on disk when this returns.
@@ -231,7 +274,7 @@ impl Store {
                 (id, sealed)
             })
             .collect();
-        self.write(&rows)?;
+        self.write(&rows, None)?;
         for (place, value) in batch.changes {
             match value {
                 Some(value) => self.records.insert(place, value),
@@ -309,7 +352,12 @@ impl Store {
         )
     }
 
-    fn write(&self, rows: &[([u8; 16], Option<Vec<u8>>)]) -> Result<(), StoreError> {
+    /// Writes rows, and the version that they are of if it is another, in one transaction.
+    fn write(
+        &self,
+        rows: &[([u8; 16], Option<Vec<u8>>)],
+        version: Option<i32>,
+    ) -> Result<(), StoreError> {
         let mut connection = self
             .connection
             .lock()
@@ -325,11 +373,14 @@ impl Store {
                 None => transaction.execute("DELETE FROM records WHERE id = ?1", params![id])?,
             };
         }
+        if let Some(version) = version {
+            transaction.pragma_update(None, "user_version", version)?;
+        }
         transaction.commit()?;
         Ok(())
     }
 
-    fn load(&self) -> Result<BTreeMap<Place, Zeroizing<Vec<u8>>>, StoreError> {
+    fn load(&self) -> Result<Records, StoreError> {
         let connection = self
             .connection
             .lock()
@@ -368,25 +419,28 @@ fn lock_folder(folder: &Path, wait: Duration) -> Result<File, StoreError> {
     }
 }
 
-fn open_database(path: &Path) -> Result<Connection, StoreError> {
+/// The file, and the version of what is in it.
+fn open_database(path: &Path, versions: &Versions) -> Result<(Connection, i32), StoreError> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "secure_delete", "on")?;
     let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     match (read("application_id")?, read("user_version")?) {
-        (0, 0) => connection.execute_batch(&format!(
-            "BEGIN;
-             CREATE TABLE records (id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
-             PRAGMA application_id = {APPLICATION_ID};
-             PRAGMA user_version = {SCHEMA_VERSION};
-             COMMIT;"
-        ))?,
-        (APPLICATION_ID, SCHEMA_VERSION) => {}
-        (APPLICATION_ID, _) => return Err(StoreError::TooNew),
-        _ => return Err(StoreError::Damaged),
+        (0, 0) => {
+            let present = versions.present();
+            connection.execute_batch(&format!(
+                "BEGIN;
+                 CREATE TABLE records (id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+                 PRAGMA application_id = {APPLICATION_ID};
+                 PRAGMA user_version = {present};
+                 COMMIT;"
+            ))?;
+            Ok((connection, present))
+        }
+        (APPLICATION_ID, version) => Ok((connection, version)),
+        _ => Err(StoreError::Damaged),
     }
-    Ok(connection)
 }
 
 fn associated(id: &[u8]) -> Vec<u8> {
@@ -420,6 +474,8 @@ fn open_envelope(bytes: &[u8]) -> Option<(Place, Zeroizing<Vec<u8>>)> {
 fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
     R::tls_deserialize_exact(bytes).map_err(|_| StoreError::Damaged)
 }
+
+mod version;
 
 #[cfg(test)]
 mod tests;

@@ -94,7 +94,7 @@ impl<T: Transport> Wallet<T> {
         }
         let storage_key = Secret::generate(&mut environment.rng);
         key::write(folder, &storage_key, protection)?;
-        let mut store = Store::create(folder, &storage_key)?;
+        let mut store = Store::create(folder, &storage_key, &mut environment.rng)?;
         let mut batch = Batch::new();
         batch.put(&seed.record(is_restored));
         store.commit(batch, &mut environment.rng)?;
@@ -109,10 +109,10 @@ impl<T: Transport> Wallet<T> {
         folder: &Path,
         protection: &Protection,
         wait: Duration,
-        environment: Environment<T>,
+        mut environment: Environment<T>,
     ) -> Result<Self> {
         let storage_key = key::open(folder, protection)?;
-        let store = Store::open(folder, &storage_key, wait)?;
+        let store = Store::open(folder, &storage_key, wait, &mut environment.rng)?;
         let record = store.one::<SeedRecord>(&[])?;
         let record = record.ok_or(StoreError::Unfinished)?;
         let seed = Seed::from_record(&record);
