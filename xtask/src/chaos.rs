@@ -9,6 +9,7 @@ pub(crate) struct Options {
     rounds: Option<u64>,
     first: Option<u64>,
     towns: Option<u64>,
+    archives: Option<u64>,
     seed: Option<u64>,
     is_release: bool,
 }
@@ -23,6 +24,7 @@ impl Options {
                 "--rounds" => &mut options.rounds,
                 "--first" => &mut options.first,
                 "--towns" => &mut options.towns,
+                "--archives" => &mut options.archives,
                 "--seed" => &mut options.seed,
                 "--release" => {
                     options.is_release = true;
@@ -49,6 +51,7 @@ impl Options {
             ("BAUTA_CHAOS_ROUNDS", self.rounds),
             ("BAUTA_CHAOS_FIRST", self.first),
             ("BAUTA_CHAOS_TOWNS", self.towns),
+            ("BAUTA_CHAOS_ARCHIVES", self.archives),
             ("BAUTA_CHAOS_SEED", self.seed),
         ];
         let given = all.into_iter();

@@ -27,7 +27,8 @@ Commands:
   check-docs       Only the checks of the written documents: links, and that protocol and glossary are complete.
   chaos            Rounds of trade between real processes that are killed at random, over connections that lose, delay,
                    double and cut; the books are audited after each. --rounds N [30], --towns N side by side [10],
-                   --seed N for the same random choices again, --first N to begin with a certain round, --release.
+                   --archives 1 or 3 [by chance], --seed N for the same random choices again, --first N to begin with a certain
+                   round, --release.
   fuzz [TARGET]    Makes corpora from the vectors, builds the fuzz targets and runs all of them, or one, for --seconds N [600]
                    each; --seed-corpora only makes the corpora. Needs a nightly compiler.
   mutants [WORD..] Take out one check after the other and expect that the attack which it stops succeeds; only mutants

@@ -11,10 +11,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
-use super::{customer::Customer, figures::Figures, plan::SHOPS, round::World};
+use super::{customer::Customer, figures::Figures, round::World};
 use crate::{
     purse::{is_delivered, units},
-    town::{self, ARCHIVE, Town},
+    town::{self, Town},
     weather,
 };
 
@@ -30,14 +30,14 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn open(town: &Town) -> Self {
+    pub(super) fn open(town: &Town, shops: [usize; 2]) -> Self {
         let account = |shop| {
             let id = town.operate(shop, &["id"]).good();
             let account = id["accounts"][0]["account"].as_str().expect("an account");
             (shop, account.to_owned())
         };
         Self {
-            accounts: SHOPS.into_iter().map(account).collect(),
+            accounts: shops.into_iter().map(account).collect(),
             delivered: BTreeMap::new(),
         }
     }
@@ -67,7 +67,7 @@ impl World {
         );
         self.compare_money(&claimed);
         self.look_at_stores();
-        self.verify_log();
+        self.verify_logs();
     }
 
     /// Waits until no lock and no sale is open; what each shop was paid for, by txid.
@@ -118,9 +118,11 @@ impl World {
         assert_eq!(self.town.books(), expected);
     }
 
-    /// Every entry, tile and signature of the log is in order, and enough witnesses say so.
-    fn verify_log(&self) {
-        self.town.verify_log(&self.town.url(ARCHIVE)).good();
+    /// Every entry, tile and signature of every log is in order, and enough witnesses say so.
+    fn verify_logs(&self) {
+        for archive in self.places.archives() {
+            self.town.verify_log(&self.town.url(archive)).good();
+        }
     }
 
     /// No database is damaged, and no role has stumbled over its own feet.
@@ -158,14 +160,30 @@ fn look_at_purchases(
                 let txid = purchase["txid"].as_str().expect("a txid").to_owned();
                 delivered.insert(txid, units(&purchase["price"]));
                 figures.delivered += 1;
+                figures.delivered_safe += u64::from(purchase["mode"] == "safe");
             }
             "returned" => figures.returned += 1,
             "refused" => figures.refused += 1,
             _ => panic!("{}: in doubt: {purchase:#}", customer.name),
         }
+        count_cancel(customer, &purchase, figures);
         customer.seen.insert(id);
     }
     delivered
+}
+
+/// A cancel that the logs decided in time has brought the money back.
+fn count_cancel(customer: &Customer, purchase: &Value, figures: &mut Figures) {
+    match purchase["cancel"].as_str() {
+        None => {}
+        Some("wanted") => {
+            let is_back = purchase["state"] == "returned";
+            assert!(is_back, "{}: not cancelled: {purchase:#}", customer.name);
+            figures.cancelled += 1;
+        }
+        Some("too-late") => figures.cancelled_too_late += 1,
+        Some(_) => panic!("{}: cancelled how? {purchase:#}", customer.name),
+    }
 }
 
 fn compare_goods(customer: &Customer, town: &Town, purchase: &Value, id: &str) {

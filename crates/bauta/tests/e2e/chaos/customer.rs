@@ -31,11 +31,14 @@ const ATTEMPTS: usize = 3;
 const REPEAT_AFTER: Duration = Duration::from_millis(200);
 
 /// Why a wallet may say no although nobody did anything wrong.
-const HONEST_REFUSALS: [&str; 2] = [
+const HONEST_REFUSALS: [&str; 4] = [
     // Money that is locked or waits for an answer cannot be spent.
     "are needed",
     // Nothing new from a log that is cut off or frozen.
     "this machine's clock is",
+    // A cancel comes too late, or before anything was ordered.
+    "money has been asked for already",
+    "the wallet has no purchase with this id",
 ];
 
 /// What the wallet knew of a purchase when its folder was lost.
@@ -107,7 +110,9 @@ impl Customer {
                 .note(format!("{}: {errand:?}: {told}", self.name));
             self.killed += u64::from(output.is_cut_short && errand.killed_after.is_some());
             self.check(errand, &output);
-            if output.code != Some(4) || matches!(errand.kind, ErrandKind::Resume) {
+            if output.code != Some(4)
+                || matches!(errand.kind, ErrandKind::Resume | ErrandKind::Cancel)
+            {
                 return;
             }
             thread::sleep(REPEAT_AFTER);
@@ -119,19 +124,23 @@ impl Customer {
         let command = match &errand.kind {
             ErrandKind::Buy {
                 good,
+                is_safe,
                 from_account,
                 lock_for_s,
             } => {
                 let (shop, title) = &around.goods[*good];
                 let (shop, span) = (around.town.url(*shop), lock_for_s.to_string());
-                let fixed = ["buy", &shop, title, "--yes", "--lock-for", &span];
+                let mode = if *is_safe { "safe" } else { "fast" };
+                let fixed = ["buy", &shop, title, "--yes", "--mode", mode];
                 let mut command = self.purse.command(&fixed);
+                command.args(["--lock-for", &span]);
                 command.args(from_account.then_some("--from-account"));
                 command
             }
             ErrandKind::Withdraw { minor_units } => {
                 self.purse.command(&["withdraw", &euros(*minor_units)])
             }
+            ErrandKind::Cancel => self.purse.command(&["cancel", "last"]),
             ErrandKind::Resume => self.purse.command(&["resume"]),
             ErrandKind::Lose => return None,
         };
@@ -257,7 +266,8 @@ fn brief(output: &Output) -> String {
     let purchases = purchases.into_iter().flatten().chain([&value["purchase"]]);
     let purchases = purchases.filter(|purchase| purchase.is_object());
     let purchases = purchases.map(|purchase| {
-        let fields = ["id", "state", "trouble", "txid"].map(|name| purchase[name].to_string());
+        let fields =
+            ["id", "state", "cancel", "trouble", "txid"].map(|name| purchase[name].to_string());
         fields.join(" ")
     });
     let told: Vec<String> = std::iter::once(told)

@@ -24,7 +24,7 @@ use std::{
 };
 
 use figures::Figures;
-use plan::RoundPlan;
+use plan::{Places, RoundPlan};
 use round::World;
 
 /// Rounds after which a town is given up for a new one.
@@ -37,6 +37,8 @@ struct Options {
     /// The number of the first round.
     first: u64,
     towns: u64,
+    /// Of every town; by chance where nothing is said.
+    archives: Option<usize>,
     seed: u64,
 }
 
@@ -47,16 +49,25 @@ impl Options {
             rounds,
             first: number("FIRST").unwrap_or(1),
             towns: number("TOWNS").unwrap_or(10).clamp(1, rounds.max(1)),
+            archives: number("ARCHIVES").map(|archives| usize::try_from(archives).expect("few")),
             seed: number("SEED").unwrap_or_else(|| fastrand::u64(..1_000_000)),
         }
     }
 
     /// What to type to have a round again, in a town of its own.
-    fn repeat(&self, round: u64) -> String {
+    fn repeat(&self, failure: &Failure) -> String {
         format!(
-            "cargo xtask chaos --seed {} --first {round} --rounds 1",
-            self.seed
+            "cargo xtask chaos --seed {} --first {} --rounds 1 --archives {}",
+            self.seed,
+            failure.round,
+            failure.places.archives().len()
         )
+    }
+
+    /// The roles of a town that begins with this round.
+    fn places(&self, round: u64) -> Places {
+        let by_chance = || Places::by_chance(self.seed, round);
+        self.archives.map_or_else(by_chance, Places::new)
     }
 }
 
@@ -68,6 +79,7 @@ fn number(name: &str) -> Option<u64> {
 /// A round that did not end as it must.
 struct Failure {
     round: u64,
+    places: Places,
     what: String,
     folder: PathBuf,
 }
@@ -102,7 +114,7 @@ fn everybody_ends_with_goods_or_money_whatever_is_killed_or_lost() {
             first_line(&failure.what),
             failure.what.replace('\n', "\n  "),
             failure.folder.display(),
-            options.repeat(failure.round)
+            options.repeat(failure)
         );
     }
     assert!(failures.is_empty(), "{} rounds failed", failures.len());
@@ -127,8 +139,9 @@ impl Run {
             first,
             towns,
             seed,
+            ..
         } = self.options;
-        let mut world = None;
+        let (mut world, mut places) = (None, self.options.places(first));
         let turns = (town..rounds).step_by(usize::try_from(towns).expect("few"));
         for (turn, round) in (0_u64..).zip(turns) {
             if self.has_failed.load(Ordering::SeqCst) {
@@ -137,9 +150,10 @@ impl Run {
             if turn % TOWN_ROUNDS == 0 {
                 // The old processes end before the new ones begin.
                 drop(world.take());
+                places = self.options.places(first + round);
             }
-            let plan = RoundPlan::new(seed, first + round);
-            if let Err(failure) = self.play_round(&mut world, &plan) {
+            let plan = RoundPlan::new(seed, first + round, places);
+            if let Err(failure) = self.play_round(&mut world, places, &plan) {
                 self.has_failed.store(true, Ordering::SeqCst);
                 return Some(failure);
             }
@@ -147,10 +161,15 @@ impl Run {
         None
     }
 
-    fn play_round(&self, world: &mut Option<World>, plan: &RoundPlan) -> Result<(), Failure> {
+    fn play_round(
+        &self,
+        world: &mut Option<World>,
+        places: Places,
+        plan: &RoundPlan,
+    ) -> Result<(), Failure> {
         let begun = Instant::now();
         let played = catch_unwind(AssertUnwindSafe(|| {
-            world.get_or_insert_with(World::build).play(plan)
+            world.get_or_insert_with(|| World::build(places)).play(plan)
         }));
         match played {
             Ok(figures) => {
@@ -168,6 +187,7 @@ impl Run {
             }
             Err(panic) => Err(Failure {
                 round: plan.round,
+                places,
                 what: text_of(&*panic),
                 folder: world.take().map(World::keep).unwrap_or_default(),
             }),

@@ -8,14 +8,54 @@ use crate::town::{ARCHIVE, BANK, MERCHANT};
 
 /// Wallets of a town.
 pub(super) const CUSTOMERS: usize = 4;
-/// Witnesses of a town's log.
+/// Witnesses of a town's logs.
 pub(super) const WITNESSES: usize = 4;
-/// Shops of a town, by their numbers among the roles.
-pub(super) const SHOPS: [usize; 2] = [MERCHANT, MERCHANT + WITNESSES + 1];
-/// Roles of a town: bank, archive, a shop, witnesses, another shop.
-pub(super) const ROLES: usize = SHOPS[1] + 1;
+/// Archives of a town that has several; the word of [`LOGS_NEEDED`] of them is needed.
+pub(super) const ARCHIVES_MAX: usize = 3;
+/// A majority of them.
+pub(super) const LOGS_NEEDED: usize = 2;
 /// Goods that are new in each round.
 const GOODS: usize = 3;
+
+/// Which roles a town has: bank, archive, a shop, witnesses, further archives, another shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    archives: usize,
+}
+
+impl Places {
+    /// One archive, or [`ARCHIVES_MAX`].
+    pub(super) fn new(archives: usize) -> Self {
+        assert!([1, ARCHIVES_MAX].contains(&archives), "{archives} archives");
+        Self { archives }
+    }
+
+    /// What a town is that begins with this round: mostly of one archive.
+    pub(super) fn by_chance(seed: u64, round: u64) -> Self {
+        let several = chance(&mut rng(seed, round), 3);
+        Self::new(if several { ARCHIVES_MAX } else { 1 })
+    }
+
+    pub(super) const fn further_archives(self) -> usize {
+        self.archives - 1
+    }
+
+    /// How many roles there are.
+    pub(super) const fn roles(self) -> usize {
+        self.shops()[1] + 1
+    }
+
+    /// The shops' numbers among the roles.
+    pub(super) const fn shops(self) -> [usize; 2] {
+        [MERCHANT, MERCHANT + WITNESSES + self.archives]
+    }
+
+    /// The archives' numbers among the roles.
+    pub(super) fn archives(self) -> Vec<usize> {
+        let further = MERCHANT + WITNESSES + 1..self.shops()[1];
+        std::iter::once(ARCHIVE).chain(further).collect()
+    }
+}
 
 /// Everything that a round does by chance.
 #[derive(Debug)]
@@ -109,11 +149,11 @@ impl BlowKind {
     }
 
     /// Which roles it can be done to.
-    fn victims(self) -> Vec<usize> {
+    fn victims(self, places: Places) -> Vec<usize> {
         match self {
-            Self::ShopsCutOff => vec![BANK, ARCHIVE],
-            Self::LocksCutOff => SHOPS.to_vec(),
-            _ => (0..ROLES).collect(),
+            Self::ShopsCutOff => [vec![BANK], places.archives()].concat(),
+            Self::LocksCutOff => places.shops().to_vec(),
+            _ => (0..places.roles()).collect(),
         }
     }
 }
@@ -130,9 +170,12 @@ pub(super) struct Errand {
 pub(super) enum ErrandKind {
     Buy {
         good: usize,
+        is_safe: bool,
         from_account: bool,
         lock_for_s: u32,
     },
+    /// Wants the latest purchase back.
+    Cancel,
     Withdraw {
         minor_units: u64,
     },
@@ -142,17 +185,18 @@ pub(super) enum ErrandKind {
 }
 
 impl RoundPlan {
-    pub(super) fn new(seed: u64, round: u64) -> Self {
-        let rng = &mut Rng::with_seed(seed.wrapping_add(round.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    pub(super) fn new(seed: u64, round: u64, places: Places) -> Self {
+        let rng = &mut rng(seed, round);
         let is_long = rng.u32(..5) < 2;
-        let mut blows: Vec<Blow> = (0..rng.usize(4..11)).map(|_| blow(rng)).collect();
+        let blows = 0..rng.usize(4..11);
+        let mut blows: Vec<Blow> = blows.map(|_| blow(rng, places)).collect();
         if is_long {
-            blows.insert(rng.usize(..=blows.len() / 2), outage(rng));
+            blows.insert(rng.usize(..=blows.len() / 2), outage(rng, places));
         }
         Self {
             round,
-            goods: (0..GOODS).map(|_| good(rng)).collect(),
-            weather: (0..ROLES).map(|_| weather(rng)).collect(),
+            goods: (0..GOODS).map(|_| good(rng, places)).collect(),
+            weather: (0..places.roles()).map(|_| weather(rng)).collect(),
             blows,
             errands: errands(rng, if is_long { 6..8 } else { 6..14 }),
             restoring: chance(rng, 8).then(|| rng.usize(..CUSTOMERS)),
@@ -160,11 +204,16 @@ impl RoundPlan {
     }
 }
 
-fn good(rng: &mut Rng) -> GoodPlan {
+/// What decides everything about a round.
+fn rng(seed: u64, round: u64) -> Rng {
+    Rng::with_seed(seed.wrapping_add(round.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+}
+
+fn good(rng: &mut Rng, places: Places) -> GoodPlan {
     // Around the borders of the format's records of 16 KiB, and more than one read of a socket.
     let sizes = [0, 1, 16_383, 16_384, 16_385, 100_000, 400_000, 1_500_000];
     GoodPlan {
-        shop: rng.choice(SHOPS).expect("there are some"),
+        shop: rng.choice(places.shops()).expect("there are some"),
         bytes: rng.choice(sizes).expect("there are some"),
         price_minor_units: rng.u64(1..500),
         seed: rng.u64(..),
@@ -180,45 +229,44 @@ fn weather(rng: &mut Rng) -> WeatherPlan {
     }
 }
 
-fn blow(rng: &mut Rng) -> Blow {
+fn blow(rng: &mut Rng, places: Places) -> Blow {
     let kinds = [
-        (55, BlowKind::Kill),
+        (50, BlowKind::Kill),
         (10, BlowKind::Stop),
         (15, BlowKind::Freeze),
         (10, BlowKind::CutOff),
         (5, BlowKind::ShopsCutOff),
-        (5, BlowKind::LocksCutOff),
+        (10, BlowKind::LocksCutOff),
     ];
     let kind = weighed(rng, &kinds);
     Blow {
         after: span(rng, 20, 1_200),
         kind,
-        roles: victims(rng, kind, 3),
+        roles: victims(rng, kind.victims(places), 3),
         span: span(rng, 0, 1_500),
     }
 }
 
 /// Something lasts for longer than a lock: money comes back.
-fn outage(rng: &mut Rng) -> Blow {
+fn outage(rng: &mut Rng, places: Places) -> Blow {
     let kinds = [
         (2, BlowKind::Kill),
         (1, BlowKind::Freeze),
         (2, BlowKind::CutOff),
         (3, BlowKind::ShopsCutOff),
-        (3, BlowKind::LocksCutOff),
+        (5, BlowKind::LocksCutOff),
     ];
     let kind = weighed(rng, &kinds);
     Blow {
         after: span(rng, 20, 600),
         kind,
-        roles: victims(rng, kind, 2),
+        roles: victims(rng, kind.victims(places), 2),
         span: span(rng, 7_000, 12_000),
     }
 }
 
 /// One role, or one time in `several_of` any number of them.
-fn victims(rng: &mut Rng, kind: BlowKind, several_of: u32) -> Vec<usize> {
-    let mut roles = kind.victims();
+fn victims(rng: &mut Rng, mut roles: Vec<usize>, several_of: u32) -> Vec<usize> {
     rng.shuffle(&mut roles);
     let several = rng.usize(1..=roles.len());
     roles.truncate(if chance(rng, several_of) { several } else { 1 });
@@ -244,30 +292,40 @@ fn errands(rng: &mut Rng, lock_for_s: Range<u32>) -> Vec<Vec<Errand>> {
     customers.collect()
 }
 
-/// Something, and after a kill an impatient resume or two.
+/// Something, and after a kill an impatient resume or two, or second thoughts.
 fn errand(rng: &mut Rng, lock_for_s: &Range<u32>) -> Vec<Errand> {
+    let is_safe = chance(rng, 2);
     let buy = ErrandKind::Buy {
         good: rng.usize(..GOODS),
+        is_safe,
         from_account: chance(rng, 3),
         lock_for_s: rng.u32(lock_for_s.clone()),
     };
     let withdraw = ErrandKind::Withdraw {
         minor_units: rng.u64(1..800),
     };
+    // Whoever did not choose mode SAFE hears that it is too late, or ends what is not paid.
+    let has_second_thoughts = chance(rng, if is_safe { 2 } else { 8 });
+    let killed_after = if has_second_thoughts {
+        // Long enough to have locked money, at a shop that may be out of reach.
+        Some(span(rng, 300, 4_000))
+    } else {
+        (!chance(rng, 3)).then(|| span(rng, 1, 2_500))
+    };
+    let then = match killed_after {
+        _ if has_second_thoughts => vec![ErrandKind::Cancel],
+        Some(_) => vec![ErrandKind::Resume; rng.usize(0..3)],
+        None => Vec::new(),
+    };
     let first = Errand {
         kind: if chance(rng, 5) { withdraw } else { buy },
-        killed_after: (!chance(rng, 3)).then(|| span(rng, 1, 2_500)),
+        killed_after,
     };
-    let resumes = if first.killed_after.is_some() {
-        rng.usize(0..3)
-    } else {
-        0
-    };
-    let resumes = (0..resumes).map(|_| Errand {
-        kind: ErrandKind::Resume,
+    let then = then.into_iter().map(|kind| Errand {
+        kind,
         killed_after: (!chance(rng, 3)).then(|| span(rng, 1, 1_500)),
     });
-    std::iter::once(first).chain(resumes).collect()
+    std::iter::once(first).chain(then).collect()
 }
 
 /// One time in `of`.

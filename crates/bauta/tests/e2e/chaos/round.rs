@@ -14,7 +14,7 @@ use super::{
     customer::{Customer, Surroundings, euros},
     diary::Diary,
     figures::Figures,
-    plan::{Blow, BlowKind, CUSTOMERS, GoodPlan, ROLES, RoundPlan, SHOPS, WITNESSES},
+    plan::{Blow, BlowKind, CUSTOMERS, GoodPlan, LOGS_NEEDED, Places, RoundPlan, WITNESSES},
 };
 use crate::{
     process::Role,
@@ -30,25 +30,33 @@ const COINS_MINOR_UNITS: u64 = 3_000;
 /// How long a role may take to obey SIGTERM before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_millis(700);
 
+/// For how long after a lock's expiry a shop that has prepared may still commit, in seconds. Short, so that money which
+/// was prepared and never committed is soon back.
+const REVEAL_WINDOW_S: i64 = 8;
+
 /// A town with two shops and witnesses, and its customers.
 pub(super) struct World {
     pub(super) town: Town,
+    pub(super) places: Places,
     pub(super) customers: Vec<Customer>,
     pub(super) books: Books,
     pub(super) diary: Diary,
 }
 
 impl World {
-    pub(super) fn build() -> Self {
+    pub(super) fn build(places: Places) -> Self {
         let folder = tempfile::Builder::new().prefix("bauta-chaos-").tempdir();
         let plan = Plan {
             proxied: true,
             witnesses: WITNESSES,
+            further_archives: places.further_archives(),
+            logs_needed: LOGS_NEEDED.min(places.archives().len()),
+            settings: vec![("merchant", "reveal_window_s", REVEAL_WINDOW_S.into())],
             ..Plan::default()
         };
         let mut town = Town::build_in(folder.expect("a temporary folder"), &plan);
-        assert_eq!(town.open_shop("second-shop"), SHOPS[1]);
-        assert_eq!(town.roles.len(), ROLES);
+        assert_eq!(town.open_shop("second-shop"), places.shops()[1]);
+        assert_eq!(town.roles.len(), places.roles());
         let diary = Diary::create(town.path());
         let customers = (1..=CUSTOMERS).map(|number| {
             let name = format!("customer-{number}");
@@ -56,8 +64,9 @@ impl World {
             Customer::new(name, purse)
         });
         let customers = customers.collect();
-        let books = Books::open(&town);
+        let books = Books::open(&town, places.shops());
         Self {
+            places,
             customers,
             books,
             diary,
