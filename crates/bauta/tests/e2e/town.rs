@@ -448,7 +448,7 @@ fn set(table: &mut toml::Table, section: &str, key: &str, value: toml::Value) {
 }
 
 /// Ports in a row that are free, below those that the system gives to callers.
-fn free_ports(count: usize) -> Vec<u16> {
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let count = u16::try_from(count).expect("a town is small");
     let process = u16::try_from(std::process::id() % 500).expect("small");

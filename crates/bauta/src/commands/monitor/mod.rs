@@ -28,7 +28,7 @@ use bauta_proto::{
     transport::{Request, address, archive::POLICY_PATH, fetch},
 };
 use clap::{Args, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
     finding::Round,
@@ -171,13 +171,21 @@ async fn watch(
         metrics::serve(address, Arc::clone(&shown)).await?;
     }
     let mut told = BTreeSet::new();
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut stop = Stop::new()?;
+    let mut last = None;
     loop {
-        let given = Given {
-            notes: notes(options, &transport, report).await?,
-            promises: promises.clone(),
+        let look = async {
+            let given = Given {
+                notes: notes(options, &transport, report).await?,
+                promises: promises.clone(),
+            };
+            monitor.round(&given, SystemClock.now()).await
         };
-        let round = monitor.round(&given, SystemClock.now()).await?;
+        // Nobody waits for others who hang: what a round has proved is kept, the rest is seen again.
+        let round = tokio::select! {
+            round = look => round?,
+            () = stop.wanted() => return stopped(last.as_ref(), options.once),
+        };
         let text = metrics::render(&round, &policy);
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = text;
         tell(&round, &mut told, options.once, report)?;
@@ -186,9 +194,44 @@ async fn watch(
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(options.interval.0.max(1).into())) => {}
-            _ = tokio::signal::ctrl_c() => return end(&round, false),
-            _ = terminated.recv() => return end(&round, false),
+            () = stop.wanted() => return stopped(Some(&round), false),
         }
+        last = Some(round);
+    }
+}
+
+/// The signals by which a monitor is told to end.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Returns when it is told to, also if that was before.
+    async fn wanted(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// How the command ends when it is told to, after its last round.
+fn stopped(last: Option<&Round>, is_once: bool) -> Outcome {
+    match last {
+        Some(round) => end(round, false),
+        None if is_once => Err(Failure::new(
+            Exit::TryAgain,
+            "stopped before everything was looked at",
+        )),
+        None => Ok(()),
     }
 }
 

@@ -60,6 +60,9 @@ pub struct Given {
     pub promises: Vec<Signed<Promise>>,
 }
 
+/// A checkpoint that somebody was shown, with who that is.
+type Vantage = (String, SignedCheckpoint);
+
 /// Watches the logs of one policy.
 pub struct Monitor<T> {
     transport: Arc<T>,
@@ -106,9 +109,11 @@ impl<T: Transport> Monitor<T> {
         self.suspected.clear();
         self.unread.clear();
         let policy = Arc::clone(&self.policy);
+        let of_witnesses = self.of_witnesses().await;
         let mut logs = Vec::new();
         for (position, log) in policy.logs().iter().enumerate() {
-            if let Some(seen) = self.log(position, log, given).await? {
+            let others = self.vantages(log, &of_witnesses, given);
+            if let Some(seen) = self.log(position, log, others, &given.promises).await? {
                 logs.push(seen);
             }
         }
@@ -134,7 +139,8 @@ impl<T: Transport> Monitor<T> {
         &mut self,
         position: usize,
         log: &KnownLog,
-        given: &Given,
+        others: Vec<Vantage>,
+        promises: &[Signed<Promise>],
     ) -> Outcome<Option<LogSeen>> {
         let Some(reader) = self.reader(log) else {
             return Ok(None);
@@ -143,7 +149,6 @@ impl<T: Transport> Monitor<T> {
             return Ok(None);
         };
         self.look_at_times(&shown)?;
-        let others = self.vantages(log, given).await;
         for (_, other) in &others {
             self.look_at_times(other)?;
         }
@@ -160,7 +165,7 @@ impl<T: Transport> Monitor<T> {
             }
             Some(_) => {}
         }
-        self.promises(&reader, &shown, checked.as_ref(), &given.promises)
+        self.promises(&reader, &shown, checked.as_ref(), promises)
             .await?;
         let cosigned_at = checked.map(|checked| checked.checked().quorum_since());
         self.freshness(log, &shown, cosigned_at, &others);
@@ -219,29 +224,49 @@ impl<T: Transport> Monitor<T> {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// What others have of this log: this monitor before, each witness, and what was given by hand.
-    async fn vantages(&self, log: &KnownLog, given: &Given) -> Vec<(String, SignedCheckpoint)> {
-        let origin = &log.key.name;
-        let mut notes: Vec<(String, String)> = Vec::new();
-        if let Some(memory) = self.state.logs.get(origin) {
-            let kept = memory.shown.iter().chain(&memory.ahead).cloned();
-            notes.extend(kept.map(|note| ("what was shown before".to_owned(), note)));
-        }
-        let path = monitoring_path(origin);
-        let asked = self.policy.witnesses().iter().filter_map(|witness| {
-            let url = address(witness.url.as_ref()?, &path);
-            let from = format!("the witness {}", witness.name);
-            // Standard witnesses need not show anything; who does not cosign is missed elsewhere.
-            Some(async move { Some((from, self.text(&url).await.ok()?)) })
+    /// The checkpoints that the witnesses show, of every log. One that does not answer is not asked for more, so that it
+    /// holds up a round once and not for each log.
+    async fn of_witnesses(&self) -> Vec<(String, String)> {
+        let asked = self.policy.witnesses().iter().map(async |witness| {
+            let mut notes = Vec::new();
+            let Some(url) = &witness.url else {
+                return notes;
+            };
+            for log in self.policy.logs() {
+                let url = address(url, &monitoring_path(&log.key.name));
+                match self.text(&url).await {
+                    Ok(note) => notes.push((format!("the witness {}", witness.name), note)),
+                    Err(CallError::Transport(_)) => break,
+                    // Standard witnesses need not show anything; who does not cosign is missed elsewhere.
+                    Err(_) => {}
+                }
+            }
+            notes
         });
-        notes.extend(join_all(asked).await.into_iter().flatten());
-        notes.extend(given.notes.iter().cloned());
-        let open = |(from, note): (String, String)| {
-            Some((from, SignedCheckpoint::open(&note, &self.policy).ok()?))
+        join_all(asked).await.concat()
+    }
+
+    /// What others have of this log: this monitor before, each witness, and what was given by hand.
+    fn vantages(
+        &self,
+        log: &KnownLog,
+        of_witnesses: &[(String, String)],
+        given: &Given,
+    ) -> Vec<Vantage> {
+        let origin = &log.key.name;
+        let memory = self.state.logs.get(origin).into_iter();
+        let kept = memory.flat_map(|memory| memory.shown.iter().chain(&memory.ahead));
+        let kept = kept.map(|note| ("what was shown before", note));
+        let told = of_witnesses.iter().chain(&given.notes);
+        let told = told.map(|(from, note)| (from.as_str(), note));
+        let is_of_log = |(_, note): &(&str, &String)| note.lines().next() == Some(origin);
+        let open = |(from, note): (&str, &String)| {
+            let opened = SignedCheckpoint::open(note, &self.policy).ok()?;
+            Some((from.to_owned(), opened))
         };
-        let opened = notes.into_iter().filter_map(open);
-        opened
-            .filter(|(_, other)| other.origin == *origin)
+        kept.chain(told)
+            .filter(is_of_log)
+            .filter_map(open)
             .collect()
     }
 
@@ -250,7 +275,7 @@ impl<T: Transport> Monitor<T> {
         &mut self,
         reader: &LogReader<T>,
         shown: &SignedCheckpoint,
-        others: &[(String, SignedCheckpoint)],
+        others: &[Vantage],
     ) -> Outcome<bool> {
         let origin = &shown.origin;
         let before = self

@@ -100,6 +100,10 @@ impl Mark {
 impl LogMemory {
     /// Remembers an edge, and forgets those that lie before the last one from which `lowest` can be read.
     pub fn mark(&mut self, frontier: &Frontier, lowest: u64) {
+        if self.marks.is_empty() {
+            // Reading began with the first leaf.
+            self.marks.push(Mark::of(&Frontier::new()));
+        }
         if self
             .marks
             .last()
@@ -228,11 +232,12 @@ mod tests {
     #[test]
     fn marks_stay_few_and_the_lowest_leaf_can_always_be_read_again() {
         let mut memory = LogMemory::default();
-        for size in 1..1_000 {
+        for size in (20..1_000).step_by(3) {
             memory.mark(&edge(size), 7);
             let marks = &memory.marks;
             assert!(marks.len() <= MARKS_MAX + 1);
             assert!(marks[0].size <= 7 && marks.last().expect("one").size == size);
+            assert!(marks[0].frontier().is_some());
         }
         memory.mark(&edge(1_000), 1_000);
         assert_eq!(memory.marks, [Mark::of(&edge(1_000))]);

@@ -12,7 +12,7 @@ use bauta_proto::{
     transport::Transport,
 };
 
-use super::Monitor;
+use super::{Monitor, Vantage};
 use crate::{
     commands::monitor::{finding::Trouble, state::Cosigned},
     failure::Outcome,
@@ -89,7 +89,7 @@ impl<T: Transport> Monitor<T> {
         log: &KnownLog,
         shown: &SignedCheckpoint,
         cosigned_at: Option<Timestamp>,
-        others: &[(String, SignedCheckpoint)],
+        others: &[Vantage],
     ) {
         let oldest = self.now.minus(self.patience.stale_after);
         let newest = cosigned_at
