@@ -204,8 +204,13 @@ fn several_sharded_archives_are_configured_and_their_operators_policy_and_prune_
             1,
             "nothing says how long"
         );
-        let (code, pruned) = archive(&["prune", "--dry-run", "--retention-days", "7"]);
+        let (code, pruned) = archive(&["prune", "--dry-run", "--retention-days", "30"]);
         assert_eq!((code, &pruned["shards"]), (0, &Value::Array(Vec::new())));
+        let (code, refused) = archive(&["prune", "--dry-run", "--retention-days", "29"]);
+        assert_eq!(code, 1, "locks can be claimed longer");
+        assert!(refused.to_string().contains("30 days"), "{refused}");
+        let (code, policy) = archive(&["policy"]);
+        assert_eq!((code, &policy["policy"]), (0, &Value::String(listed)));
     }
 }
 

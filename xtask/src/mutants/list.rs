@@ -41,7 +41,7 @@ const ORDER: &str = "crates/bauta-server/src/roles/merchant/endpoints/order.rs";
 const ACCEPT: &str = "crates/bauta-server/src/roles/merchant/endpoints/accept.rs";
 const PREPARE: &str = "crates/bauta-server/src/roles/merchant/prepare.rs";
 const SALE: &str = "crates/bauta-server/src/roles/merchant/sale.rs";
-const JOBS: &str = "crates/bauta-server/src/roles/merchant/jobs.rs";
+const RECEIPTS: &str = "crates/bauta-server/src/roles/merchant/receipts.rs";
 const PROTO_LOCK: &str = "crates/bauta-proto/src/lock.rs";
 const DECISION: &str = "crates/bauta-proto/src/decision.rs";
 const MERCHANT: &str = "crates/bauta-proto/src/merchant.rs";
@@ -300,7 +300,7 @@ mutants! {
         alone(SALE, "self.captured(&order, self.capture(&order, &lock).await)", "self.later(&order, None)"),
     ] => "archive::leak_and_deny", "archive::a_contradictory_abort";
     "a promise is as good as its receipt": [
-        edit(JOBS, "Route::LogAndBank => true,", "true", "false"),
+        edit(RECEIPTS, "Route::LogAndBank => true,", "true", "false"),
     ] => "archive::a_promise_that_is_not_kept";
     "any leaf at the promised place will do": [
         alone(READER, "merkle::check_inclusion(&path, size, root, index, leaf.hash())", "Ok::<(), MerkleError>(())"),
@@ -320,7 +320,7 @@ mutants! {
         .verified(&bank.key())", believed!("&status.body")),
     ] => "bank::released_by_a_word_that_can_be_denied";
     "the merchant keeps no receipt": [
-        alone(JOBS, "receipt.to_text().into_bytes()", "Vec::new()"),
+        alone(RECEIPTS, "receipt.to_text().into_bytes()", "Vec::new()"),
     ] => "bank::the_bank_denies_the_lock", "bank::the_bank_releases_what_was_committed";
 
     // What the customer checks before it pays.

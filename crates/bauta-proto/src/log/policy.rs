@@ -319,6 +319,15 @@ impl CheckedCheckpoint {
         self.quorum.is_reached(&passing)
     }
 
+    /// The earliest moment by which witnesses who are a quorum had cosigned.
+    #[must_use]
+    pub fn quorum_at(&self) -> Timestamp {
+        let mut times: Vec<_> = self.times.iter().flatten().copied().collect();
+        times.sort_unstable();
+        let is_reached = |until: &Timestamp| self.quorum_within(|time| time <= *until);
+        times.into_iter().find(is_reached).unwrap_or_default()
+    }
+
     /// The latest moment since which witnesses who are a quorum have cosigned.
     #[must_use]
     pub fn quorum_since(&self) -> Timestamp {

@@ -49,6 +49,8 @@ pub struct LogReader<T> {
     tiles: Mutex<KeptTiles>,
     /// The checkpoint that was read last: the same bytes need not be checked again.
     latest: Mutex<Option<FetchedCheckpoint>>,
+    /// The file of kept checkpoints that was read last.
+    kept_file: Mutex<Option<kept::KeptFile>>,
 }
 
 /// A checkpoint that the policy accepts, with the text that shows it to others.
@@ -160,6 +162,7 @@ impl<T: Transport> LogReader<T> {
             policy,
             tiles: Mutex::default(),
             latest: Mutex::default(),
+            kept_file: Mutex::default(),
         })
     }
 
@@ -358,7 +361,7 @@ impl<T: Transport> LogReader<T> {
 
     /// Tiles from the reader's own store or from the log; not yet proved.
     async fn tiles(&self, wanted: &[(u8, u64, u16)]) -> Result<FetchedTiles, ReadError> {
-        let mut tiles = self.kept().find(wanted);
+        let mut tiles = self.kept_tiles().find(wanted);
         let missing: Vec<(u8, u64, u16)> = wanted
             .iter()
             .filter(|(level, index, _)| !tiles.0.contains_key(&(*level, *index)))
@@ -416,10 +419,10 @@ impl<T: Transport> LogReader<T> {
     }
 
     fn keep(&self, tiles: FetchedTiles) {
-        self.kept().insert(tiles);
+        self.kept_tiles().insert(tiles);
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, KeptTiles> {
+    fn kept_tiles(&self) -> std::sync::MutexGuard<'_, KeptTiles> {
         // A panic elsewhere leaves whole tiles or none.
         self.tiles.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -486,9 +489,11 @@ impl KeptTiles {
 
 mod audit;
 mod edge;
+mod kept;
 mod prefix;
 
 pub use audit::{Audit, AuditError, AuditedEntries};
+pub use kept::{KEPT_FOLDER, KEPT_INTERVAL, kept_hour, kept_hour_of, kept_path};
 pub use prefix::Prefix;
 
 #[cfg(test)]

@@ -45,6 +45,22 @@ pub enum ConfigError {
         /// What is wrong there.
         what: String,
     },
+    /// The archive would forget what the bank's locks can still be claimed by.
+    #[error(
+        "{}: retention_days of [archive] is {retention_days}, but locks can be claimed for {claim_days} days after they \
+         expire ({by}), and claims are proved from the log's files: set retention_days to {claim_days} or more, or leave it out",
+        path.display()
+    )]
+    Retention {
+        /// The file.
+        path: PathBuf,
+        /// What is configured.
+        retention_days: u32,
+        /// The least that can be.
+        claim_days: u32,
+        /// Where that is set.
+        by: &'static str,
+    },
     /// Nothing to do.
     #[error("{} configures no role: add a section such as [bank]", path.display())]
     NoRole {
@@ -84,8 +100,32 @@ impl Config {
             let path = path.to_owned();
             return Err(ConfigError::NoRole { path });
         }
+        config.check_retention(path)?;
         config.resolve(path.parent().unwrap_or_else(|| Path::new("")));
         Ok(config)
+    }
+
+    /// An archive cannot see when the locks in it end: its operator says what its banks promise. Of a bank in the same file it
+    /// is known.
+    fn check_retention(&self, path: &Path) -> Result<(), ConfigError> {
+        let Some(archive) = &self.archive else {
+            return Ok(());
+        };
+        let told = (archive.claim_days, "claim_days of [archive]");
+        let bank = self.bank.as_ref().map(|bank| {
+            let by = "claim_days and dispute_window_max_s of [bank]";
+            (bank.settle_days_max(), by)
+        });
+        let (claim_days, by) = bank.filter(|bank| bank.0 > told.0).unwrap_or(told);
+        match archive.retention_days {
+            Some(retention_days) if retention_days < claim_days => Err(ConfigError::Retention {
+                path: path.to_owned(),
+                retention_days,
+                claim_days,
+                by,
+            }),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, (Position, String)> {

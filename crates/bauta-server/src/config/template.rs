@@ -183,6 +183,7 @@ const ARCHIVE: Section = Section {
         ("shard_days", Default("0")),
         ("shards_ahead", Optional("5")),
         ("retention_days", Optional("730")),
+        ("claim_days", Default("30")),
         ("checkpoint_interval_ms", Default("1000")),
         ("commit_span_max_s", Default("7776000")),
         ("batch_max", Default("1024")),

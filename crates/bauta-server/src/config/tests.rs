@@ -134,3 +134,30 @@ fn defaults_are_what_the_documentation_says() {
     assert_eq!(http.connections_max, CONNECTIONS_MAX);
     assert_eq!(http.requests_max, REQUESTS_MAX);
 }
+
+#[test]
+fn an_archive_that_would_forget_before_its_banks_locks_end_is_refused() {
+    let retention = |days: u32| format!("retention_days = {days}");
+    let with = |text: &str, days| text.replace("#retention_days = 730", &retention(days));
+    let alone = archive();
+    assert!(load(with(&alone, 30).as_bytes()).is_ok());
+    let short = told(&with(&alone, 29));
+    assert!(
+        short.contains("is 29") && short.contains("30 days"),
+        "{short}"
+    );
+    assert!(short.contains("claim_days of [archive]"), "{short}");
+    assert!(
+        short.contains("set retention_days to 30 or more"),
+        "{short}"
+    );
+    // What the bank in the same file says counts, whatever the archive was told.
+    let both = template(&[RoleName::Bank, RoleName::Archive]);
+    let both = both.replacen("#claim_days = 7", "claim_days = 100", 1);
+    assert!(load(with(&both, 100).as_bytes()).is_ok());
+    let short = told(&with(&both, 99));
+    assert!(
+        short.contains("100 days") && short.contains("of [bank]"),
+        "{short}"
+    );
+}

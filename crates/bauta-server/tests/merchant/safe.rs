@@ -144,6 +144,53 @@ async fn a_prepare_that_stands_only_in_a_late_checkpoint_is_none() {
 }
 
 #[tokio::test]
+async fn a_prepare_whose_early_checkpoint_nobody_fetched_is_found_among_those_that_the_log_kept() {
+    let town = town().await;
+    let reply = town.offered(1).await;
+    let accept = town.pay(&reply, 1);
+    assert!(town.accept(&accept).await.is_err());
+    town.set_clock(20);
+    town.archive.publish_once().await.expect("published");
+    // Nobody looks before only late checkpoints are shown.
+    town.set_clock(80 + 31);
+    town.follow().await;
+    assert_eq!(town.merchant.push_commits().await.expect("pushed"), 1);
+    assert!(town.record(&reply).sent_at.is_some());
+}
+
+#[tokio::test]
+async fn a_sale_not_prepared_by_the_expiry_ends_by_the_banks_word_which_is_not_asked_all_the_time()
+{
+    let mut town = Town::new().await;
+    town.config.reveal_window_s = 3_600;
+    town.crash();
+    town.mode = Mode::Safe;
+    town.follow().await;
+    let reply = town.offered(1).await;
+    let accept = town.pay(&reply, 1);
+    assert!(town.accept(&accept).await.is_err());
+    let lock_tag = accept.lock.lock_tag();
+    // The bank may have seen more than this shop, or has not seen the end yet.
+    for (state, passed) in [(LockState::Prepared, 40), (LockState::Held, 400)] {
+        town.net.bank.decide(lock_tag, state);
+        town.set_clock(80 + passed);
+        town.merchant.push_commits().await.expect("pushed");
+        let order = town.record(&reply);
+        assert_eq!((order.state, order.sent_at), (OrderState::Preparing, None));
+        let asked_at = accept.lock.public.expiry.0 + u64::from(passed);
+        assert_eq!(order.due_at.0, asked_at + u64::from(passed / 4));
+    }
+    town.net.bank.decide(lock_tag, LockState::Released);
+    town.set_clock(80 + 500);
+    town.merchant.push_commits().await.expect("pushed");
+    let order = town.record(&reply);
+    assert_eq!(
+        (order.state, order.reason, order.sent_at),
+        (OrderState::Failed, Some(Reason::Released), None)
+    );
+}
+
+#[tokio::test]
 async fn a_sale_of_which_the_log_was_not_read_from_the_beginning_is_not_prepared() {
     let mut town = Town::new().await;
     town.mode = Mode::Safe;

@@ -1,10 +1,17 @@
 //! Acceptance, delivery and money.
 
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
 use bauta_proto::{
     accept::Delivery,
     codec::Message,
     customer::OpenedOffer,
+    decision::{Age, age},
     lock::{ClaimOutcome, LockState, opens},
+    log::receipt::Receipt,
     problem::ProblemKind,
 };
 use bauta_server::roles::merchant::{MerchantStartError, payee_account};
@@ -448,4 +455,55 @@ async fn no_preimage_goes_to_the_logs_of_another_policy_than_the_sale_names() {
     assert_eq!(refused, ProblemKind::PolicyNotAccepted);
     assert_eq!(town.state(&unpaid), OrderState::Offered);
     assert_eq!(town.merchant.claim().await.expect("claimed"), 1);
+}
+
+#[tokio::test]
+async fn a_commit_whose_early_checkpoint_nobody_fetched_is_found_among_those_that_the_log_kept() {
+    let town = Town::new().await;
+    let reply = town.offered(1).await;
+    let delivery = town.accept(&town.pay(&reply, 1)).await;
+    let delivery = delivery.expect("delivered");
+    town.set_clock(20);
+    town.archive.publish_once().await.expect("published");
+    // The shop sleeps until only late checkpoints are shown.
+    town.set_clock(80 + 31);
+    town.archive.publish_once().await.expect("published");
+    assert_eq!(town.merchant.collect_receipts().await.expect("read"), 1);
+    let order = town.record(&reply);
+    assert_eq!(order.state, OrderState::Logged);
+    town.check_receipt(&order, &delivery);
+    let text = order.leaves[0].receipt.clone().expect("a receipt");
+    let receipt = Receipt::from_text(&text).expect("a receipt");
+    let shown = town.archive.policy().check(&receipt.checkpoint);
+    let expiry = order.expiry().expect("a lock");
+    assert_eq!(age(&shown.expect("by the policy"), expiry), Age::Early);
+}
+
+#[tokio::test]
+async fn a_log_that_stalls_costs_one_wait_and_not_one_for_each_sale() {
+    let town = Town::new().await;
+    let mut replies = Vec::new();
+    for number in 1..=3 {
+        let reply = town.offered(number).await;
+        let delivery = town.accept(&town.pay(&reply, number)).await;
+        delivery.expect("delivered");
+        replies.push(reply);
+    }
+    town.archive.publish_once().await.expect("published");
+    town.set_clock(3);
+    town.ways(Way::Stalling, Way::Open);
+    let begun = Instant::now();
+    assert!(town.merchant.collect_receipts().await.is_err());
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(9), "{waited:?}");
+    // Left alone for a while after a second wait.
+    town.set_clock(5);
+    assert!(town.merchant.collect_receipts().await.is_err());
+    let asked = town.net.stalled.load(Ordering::Relaxed);
+    town.set_clock(7);
+    assert!(town.merchant.collect_receipts().await.is_err());
+    assert_eq!(town.net.stalled.load(Ordering::Relaxed), asked);
+    town.ways(Way::Open, Way::Open);
+    town.set_clock(9);
+    assert_eq!(town.merchant.collect_receipts().await.expect("read"), 3);
 }

@@ -74,6 +74,8 @@ pub(crate) enum Way {
     OtherLeaf,
     /// The answer is under another key than the log's or the bank's.
     Forged,
+    /// The log shows its checkpoint, and answers nothing else.
+    Stalling,
 }
 
 pub(crate) struct TestClock(AtomicU64);
@@ -101,6 +103,8 @@ pub(crate) struct Net {
     pub(crate) bank: TestBank,
     pub(crate) way_to_log: Mutex<Way>,
     pub(crate) way_to_bank: Mutex<Way>,
+    /// Requests that were never answered.
+    pub(crate) stalled: AtomicU64,
 }
 
 pub(crate) struct Town {
@@ -136,6 +140,10 @@ impl Transport for Net {
         if way == Way::Cut {
             return Err(TransportError::Connect);
         }
+        if way == Way::Stalling && !request.url.ends_with("/checkpoint") {
+            self.stalled.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        }
         let (status, body) = if is_log {
             self.log(request, way).await
         } else {
@@ -170,7 +178,7 @@ impl Net {
             Way::Lying => body.index ^= 1,
             Way::OtherLeaf => body.leaf_hash[0] ^= 1,
             Way::Forged => return body.signed(&key(9)),
-            Way::Open | Way::Cut | Way::Unacknowledged => return promise,
+            Way::Open | Way::Cut | Way::Unacknowledged | Way::Stalling => return promise,
         }
         body.signed(&self.log_key)
     }
@@ -324,6 +332,7 @@ impl Town {
             },
             way_to_log: Mutex::new(Way::Open),
             way_to_bank: Mutex::new(Way::Open),
+            stalled: AtomicU64::new(0),
         });
         let merchant = open(&config, &clock, &net).expect("the shop opens");
         Self {
@@ -563,6 +572,7 @@ fn archive_config(data: PathBuf, bank: BankId) -> ArchiveConfig {
         shard_days: 0,
         shards_ahead: None,
         retention_days: None,
+        claim_days: 30,
         banks: vec![bank],
         checkpoint_interval_ms: 1_000,
         commit_span_max_s: 86_400,

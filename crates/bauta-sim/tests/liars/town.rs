@@ -480,6 +480,7 @@ fn open_archive(folder: &Path, data: &str, bank: BankId, world: &World<Net>) -> 
         shard_days: 0,
         shards_ahead: None,
         retention_days: None,
+        claim_days: 30,
         banks: vec![bank],
         checkpoint_interval_ms: 1_000,
         commit_span_max_s: 86_400,

@@ -55,7 +55,8 @@ pub(super) fn advance(transaction: &Transaction<'_>, step: &LogStep) -> Result<(
     let Some(from_size) = step.from_size else {
         transaction.execute(
             "INSERT INTO log_position (log, size, hashes, first_sale) \
-             SELECT ?1, ?2, ?3, coalesce((SELECT max(number) FROM sale), 0) + 1 WHERE true ON CONFLICT DO NOTHING",
+             SELECT ?1, ?2, ?3, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'sale'), 0) + 1 \
+             WHERE true ON CONFLICT DO NOTHING",
             params![step.log, size, hashes],
         )?;
         return Ok(());

@@ -29,7 +29,11 @@ use crate::sqlite::{Database, Schema, StoreError, attempt};
 
 const SCHEMA: Schema = Schema {
     application_id: 0x6261_754d,
-    migrations: &[include_str!("schema.sql"), include_str!("logs.sql")],
+    migrations: &[
+        include_str!("schema.sql"),
+        include_str!("logs.sql"),
+        include_str!("numbers.sql"),
+    ],
 };
 
 /// The one who writes. An operator's command may open the same file beside a running role, to change goods.

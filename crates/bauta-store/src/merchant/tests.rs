@@ -654,3 +654,61 @@ fn what_one_log_said_before_there_were_several_is_kept() {
     assert_eq!((leaf.is_told, leaf.receipt.clone()), (true, Some(vec![9])));
     assert_eq!(leaf.promise, *promise);
 }
+
+/// Begins to follow a log at its beginning.
+fn begin_following(shop: &mut Shop) -> u64 {
+    let log = [5; 32];
+    let begin = LogStep {
+        log,
+        from_size: None,
+        frontier: bauta_crypto::merkle::Frontier::new(),
+        cancels: Vec::new(),
+    };
+    shop.store.advance_log(&begin).expect("written");
+    let position = shop.reader().log_position(&log).expect("reads");
+    position.expect("begun").first_sale
+}
+
+#[test]
+fn what_is_sold_after_lapsed_offers_were_forgotten_is_newer_than_where_the_logs_are_read_from() {
+    let mut shop = Shop::new();
+    let lapsed = [1, 2, 3].map(|number| shop.offered(number).number);
+    let first_sale = begin_following(&mut shop);
+    assert!(lapsed.iter().all(|number| *number < first_sale));
+    let later = NOW.plus(Seconds(91));
+    assert_eq!(shop.store.prune(later, 10).expect("prunes"), 3);
+    shop.reopen();
+    let order = shop.one(offer_in(Mode::Safe, 4, later)).expect("taken");
+    assert!(order.number >= first_sale, "{} {first_sale}", order.number);
+}
+
+#[test]
+fn a_store_that_gave_numbers_again_is_mended_and_keeps_its_sales() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("merchant.db");
+    let before = Schema {
+        migrations: &SCHEMA.migrations[..2],
+        ..SCHEMA
+    };
+    let MerchantCommand::Offer(new) = offer(1, NOW) else {
+        unreachable!("an offer")
+    };
+    let database = Database::open(&path, &before).expect("opens");
+    assert!(row::insert(database.connection(), &new).expect("written"));
+    // It was begun behind sale 7; the newest sales have lapsed since.
+    let position = "INSERT INTO log_position VALUES (zeroblob(32), 0, x'', 8)";
+    database
+        .connection()
+        .execute(position, [])
+        .expect("written");
+    drop(database);
+    let store = MerchantStore::open(&path).expect("migrates");
+    let mut shop = Shop {
+        _folder: folder,
+        path,
+        store,
+    };
+    let kept = shop.reader().sale(new.offer.body.txid()).expect("reads");
+    assert_eq!(kept.expect("kept").number, 1);
+    assert_eq!(shop.offered(2).number, 8);
+}

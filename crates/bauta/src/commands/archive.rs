@@ -32,7 +32,7 @@ pub struct ArchiveOptions {
 /// What an archive's operator does.
 #[derive(Debug, Subcommand)]
 pub enum ArchiveCommand {
-    /// Print a log policy of this archive's logs, cosigned by the archive itself
+    /// Print the configured log policy; without one, that of this archive's logs, cosigned by the archive itself
     Policy {
         /// With shards: list those of this many years to come; their keys are known already
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -67,6 +67,7 @@ pub fn run(options: ArchiveOptions, report: &Report) -> Outcome {
                     "Set retention_days in the configuration, or name --retention-days DAYS.",
                 )
             })?;
+            check_retention(&config, days)?;
             remove(&config, days, dry_run, report)
         }
     }
@@ -79,15 +80,40 @@ fn policy(config: &ArchiveConfig, years: u32, lines: bool, report: &Report) -> O
     let until = now.plus(Seconds::days(366 * years));
     let shards: Vec<Shard> = shards_until(config, now, until)?;
     let place = (config.origin.as_str(), url.as_str());
-    let text = if lines {
-        log_lines(&seed, place, &shards).map_err(|error| failure(&error))?
-    } else {
-        let policy = own_policy(&seed, place, &shards).map_err(|error| failure(&error))?;
-        policy.text().to_owned()
+    let logs = || log_lines(&seed, place, &shards).map_err(|error| failure(&error));
+    let text = match (lines, &config.log_policy) {
+        (true, _) => logs()?,
+        (false, Some(source)) => {
+            let policy = source.load().map_err(|error| Failure::from_error(&error))?;
+            let missing = unlisted(policy.text(), &logs()?);
+            if missing > 0 {
+                report.warn(format!(
+                    "The configured policy does not list {missing} of this archive's logs of {years} years to come. \
+                     Print their lines with --lines, and make a new policy with them and its witnesses."
+                ));
+            }
+            policy.text().to_owned()
+        }
+        (false, None) => {
+            let policy = own_policy(&seed, place, &shards).map_err(|error| failure(&error))?;
+            policy.text().to_owned()
+        }
     };
     report.result(&serde_json::json!({ "ok": true, "policy": text }), |_| {
         text.clone()
     })
+}
+
+/// How many of these logs a policy does not list, whatever their addresses are there.
+fn unlisted(policy: &str, logs: &str) -> usize {
+    let key = |line: &str| {
+        let mut words = line.split_whitespace();
+        let is_log = words.next() == Some("log");
+        words.next().filter(|_| is_log).map(str::to_owned)
+    };
+    let listed: Vec<String> = policy.lines().filter_map(key).collect();
+    let keys = logs.lines().filter_map(key);
+    keys.filter(|key| !listed.contains(key)).count()
 }
 
 fn failure(error: &ArchiveStartError) -> Failure {
@@ -98,6 +124,19 @@ fn failure(error: &ArchiveStartError) -> Failure {
     } else {
         failure
     }
+}
+
+/// What locks can still be claimed by is not removed.
+fn check_retention(config: &ArchiveConfig, days: u32) -> Outcome {
+    let claim_days = config.claim_days;
+    if days >= claim_days {
+        return Ok(());
+    }
+    let what = format!(
+        "{days} days are too few: the banks' locks can be claimed for {claim_days} days after they expire (claim_days)"
+    );
+    let remedy = format!("Name --retention-days {claim_days} or more.");
+    Err(Failure::local(what).remedy(remedy))
 }
 
 fn remove(config: &ArchiveConfig, days: u32, dry_run: bool, report: &Report) -> Outcome {

@@ -55,8 +55,12 @@ pub struct ArchiveConfig {
     /// than any lock and than the keysets that banks record.
     pub shards_ahead: Option<u32>,
     /// Days for which entries and files of a shard are kept after it is frozen. Then they are removed, and its last checkpoint
-    /// stays. Without this nothing is ever removed.
+    /// stays. Without this nothing is ever removed. At least `claim_days`.
     pub retention_days: Option<u32>,
+    /// For how long after their expiry locks can be claimed at the banks above, in days: the longest of what they have as
+    /// `claim_days` and as `dispute_window_max_s`. Ask their operators. Who claims proves it from the log's files.
+    #[serde(default = "claim_days")]
+    pub claim_days: u32,
     /// Time between two checkpoints, in milliseconds.
     #[serde(default = "checkpoint_interval_ms")]
     pub checkpoint_interval_ms: u64,
@@ -70,6 +74,11 @@ pub struct ArchiveConfig {
 
 /// How far shards reach ahead by default: a keyset matters for 217 days by default, a lock for 90 at most.
 const AHEAD_DAYS: u32 = 400;
+
+/// What banks have by default.
+const fn claim_days() -> u32 {
+    30
+}
 
 const fn checkpoint_interval_ms() -> u64 {
     1_000

@@ -14,6 +14,7 @@ use bauta_store::archive::{Appended, ArchiveReader, ArchiveStore, NewLeaf};
 use super::{
     ArchiveConfig, ArchiveStartError, check_history,
     folder::PublicFolder,
+    keep::Keeper,
     keys::{Keys, policy_of_log},
     patience,
     publish::{PublishError, Publisher, locked},
@@ -71,6 +72,7 @@ impl<T: Transport + 'static> OpenLog for Opener<T> {
             Arc::clone(folder),
             (keys.log, is_named.then_some(keys.cosigner)),
             Arc::clone(&self.world.clock),
+            Keeper::new(place.shard),
         )?;
         let witnesses = Witnesses::new(
             (&policy, &cosigner_vkey),

@@ -6,6 +6,7 @@
 mod config;
 mod endpoints;
 mod folder;
+mod keep;
 mod keys;
 mod log;
 mod prune;
@@ -68,6 +69,8 @@ use crate::{
 
 /// The name of the store's file in the data folder.
 const STORE_FILE: &str = "archive.db";
+/// The route of kept checkpoints.
+const KEPT_ROUTE: &str = "/checkpoints/{hour}";
 /// Bounds of the configuration's `checkpoint_interval_ms`.
 const INTERVAL_MS: std::ops::RangeInclusive<u64> = 10..=600_000;
 /// Bounds of the configuration's `batch_max`.
@@ -222,6 +225,7 @@ impl Archive {
                     &of_shard("/tile/{*path}"),
                     get(endpoints::files::tile_of_shard),
                 )
+                .route(&of_shard(KEPT_ROUTE), get(endpoints::files::kept_of_shard))
                 .route(&of_shard(POLICY_PATH), get(endpoints::files::policy));
             let leaf = endpoints::leaf::leaf_of_shard;
             let router = operation_of_part::<SubmitLeaf, _, _, _>(router, leaf);
@@ -231,6 +235,7 @@ impl Archive {
             router
                 .route(CHECKPOINT_PATH, get(endpoints::files::checkpoint))
                 .route("/tile/{*path}", get(endpoints::files::tile))
+                .route(KEPT_ROUTE, get(endpoints::files::kept))
         };
         router.with_state(Arc::clone(self))
     }

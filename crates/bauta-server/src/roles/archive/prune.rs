@@ -10,7 +10,7 @@ use std::{
 };
 
 use bauta_proto::{
-    log::policy::Shard,
+    log::{policy::Shard, reader::KEPT_FOLDER},
     time::{Seconds, Timestamp},
 };
 
@@ -110,7 +110,7 @@ pub fn prune(
 
 /// Everything of a shard but its mark, its last checkpoint and its policy.
 fn removable(place: &Place) -> io::Result<Vec<PathBuf>> {
-    let mut paths = vec![place.public.join("tile")];
+    let mut paths = vec![place.public.join("tile"), place.public.join(KEPT_FOLDER)];
     for entry in fs::read_dir(&place.data)? {
         let path = entry?.path();
         if !path.ends_with(MARK_FILE) {

@@ -15,7 +15,10 @@ use bauta_crypto::{
     merkle::{self, Frontier, Hash, MerkleError, TILE_WIDTH},
     note::{self, Checkpoint, CosignerSigner, LogSigner, NoteError},
 };
-use bauta_proto::time::{Clock, Timestamp};
+use bauta_proto::{
+    log::policy::CheckedCheckpoint,
+    time::{Clock, Timestamp},
+};
 use bauta_store::{
     StoreError,
     archive::{ArchiveReader, ArchiveStore, SignedCheckpoint, TileRoot},
@@ -24,6 +27,7 @@ use bauta_store::{
 use super::{
     ArchiveStartError,
     folder::{NamedFile, PublicFolder},
+    keep::Keeper,
     witnesses::Complaint,
 };
 
@@ -77,6 +81,7 @@ pub(super) struct Publisher {
     written: u64,
     /// The note that stands in the folder, as far as this publisher knows.
     published: Option<String>,
+    keeper: Keeper,
 }
 
 /// Gives the store to one user at a time. A panic elsewhere leaves it whole: its changes are transactions.
@@ -90,6 +95,7 @@ impl Publisher {
         folder: Arc<PublicFolder>,
         (log, cosigner): (LogSigner, Option<CosignerSigner>),
         clock: Arc<dyn Clock>,
+        keeper: Keeper,
     ) -> Result<Self, StoreError> {
         let written = folder.complete_up_to(reader.tiles_written()?);
         Ok(Self {
@@ -101,6 +107,7 @@ impl Publisher {
             clock,
             written,
             published: None,
+            keeper,
         })
     }
 
@@ -151,11 +158,24 @@ impl Publisher {
         Ok(self.check_tiles(checkpoint)?)
     }
 
-    /// Step 3: shows the checkpoint, with its cosignatures.
-    pub(super) fn publish(&mut self, note: &str) -> Result<(), PublishError> {
+    /// Step 3: shows the checkpoint, with its cosignatures. What is to be kept is kept first: a log that ends in between
+    /// has shown nothing that it does not keep.
+    pub(super) fn publish(
+        &mut self,
+        note: &str,
+        checked: Option<&CheckedCheckpoint>,
+    ) -> Result<(), PublishError> {
         if self.published.as_deref() != Some(note) {
+            let kept = match checked {
+                Some(checked) => {
+                    let now = self.clock.now();
+                    self.keeper.keep(&self.folder, (note, checked), now)?
+                }
+                None => None,
+            };
             let file = (CHECKPOINT_FILE.to_owned(), note.to_owned().into());
-            self.folder.write(&[file])?;
+            let files: Vec<_> = kept.into_iter().chain([file]).collect();
+            self.folder.write(&files)?;
             self.published = Some(note.to_owned());
         }
         Ok(())

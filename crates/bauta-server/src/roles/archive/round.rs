@@ -115,7 +115,12 @@ impl Publication {
         };
         let signed = self.on_disk(sign).await?;
         let note = self.cosigned(&signed).await?;
-        self.on_disk(move |publisher| publisher.publish(&note))
+        // Without a quorum nothing says when it was there, and nothing is ever late.
+        let checked = match self.policy.needs_cosignatures() {
+            true => self.policy.check(&note).ok(),
+            false => None,
+        };
+        self.on_disk(move |publisher| publisher.publish(&note, checked.as_ref()))
             .await
     }
 

@@ -253,16 +253,13 @@ impl Slot {
             return Ok(());
         };
         let touched = self.is_touched.swap(false, Ordering::AcqRel);
-        if due == Due::Freezing {
-            log.close().await?;
-        }
         if let Err(error) = log.publication.run().await {
             self.is_touched.fetch_or(touched, Ordering::AcqRel);
             return Err(error);
         }
         *self.published() = Some(now);
         match (due, self.place.shard) {
-            (Due::Freezing, Some(shard)) => self.freeze(&log, shard)?,
+            (Due::Freezing, Some(shard)) => self.freeze(&log, shard).await?,
             (Due::WhenChanged, _) if !touched => self.close(log),
             _ => {}
         }
@@ -280,18 +277,29 @@ impl Slot {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Freezes the log if what was published is late for every lock in it.
-    fn freeze(&self, log: &Log, shard: Shard) -> Result<(), PublishError> {
-        let note = self.folder.read(CHECKPOINT_FILE)?.unwrap_or_default();
-        let checked = String::from_utf8(note).ok();
-        let checked = checked.and_then(|note| log.policy.check(&note).ok());
-        let is_late = |checked| age(&checked, last_moment(shard)) == Age::Late;
-        if checked.is_some_and(is_late) {
+    /// Closes the store for ever and freezes the log, if a quorum of witnesses says that it is time to: what was published
+    /// is late for every lock in it. This archive's clock alone, which may be wrong, ends no log that others cosign. What
+    /// is published last has every leaf that came before the store was closed.
+    async fn freeze(&self, log: &Log, shard: Shard) -> Result<(), PublishError> {
+        if !self.is_late(log, shard)? {
+            return Ok(());
+        }
+        log.close().await?;
+        log.publication.run().await?;
+        if self.is_late(log, shard)? {
             Mark::Frozen.write(&self.place.data)?;
             *self.stage() = Stage::Frozen;
             tracing::info!(shard = %shard, "the shard is frozen");
         }
         Ok(())
+    }
+
+    /// Whether what is published is late for every lock in the shard.
+    fn is_late(&self, log: &Log, shard: Shard) -> Result<bool, PublishError> {
+        let note = self.folder.read(CHECKPOINT_FILE)?.unwrap_or_default();
+        let checked = String::from_utf8(note).ok();
+        let checked = checked.and_then(|note| log.policy.check(&note).ok());
+        Ok(checked.is_some_and(|checked| age(&checked, last_moment(shard)) == Age::Late))
     }
 
     /// Lets go of store and thread until somebody needs them; not while somebody but the caller holds the log.

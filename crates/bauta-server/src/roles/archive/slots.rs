@@ -105,7 +105,7 @@ impl Slots {
         if unlisted.insert(shard) {
             tracing::warn!(
                 shard = %shard,
-                "the log policy does not list a shard to come; print a new one with: bauta archive policy"
+                "the log policy does not list a shard to come; print its line with: bauta archive policy --lines"
             );
         }
     }

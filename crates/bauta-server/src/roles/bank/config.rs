@@ -105,6 +105,13 @@ impl BankConfig {
         self.data.join("bank.db")
     }
 
+    /// For how many days after its expiry a lock can be claimed at most.
+    #[must_use]
+    pub fn settle_days_max(&self) -> u32 {
+        let dispute_days = self.dispute_window_max_s.div_ceil(Seconds::days(1).0);
+        self.claim_days.max(dispute_days)
+    }
+
     /// When keysets begin and end.
     pub(super) const fn schedule(&self) -> Schedule {
         Schedule {

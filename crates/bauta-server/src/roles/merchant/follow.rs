@@ -1,10 +1,7 @@
 //! Following the logs for cancels (mode SAFE): only who has read every leaf from before a lock existed on knows that its
 //! prepare came before any cancel.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use bauta_io::threads::blocking;
 use bauta_proto::{
@@ -16,13 +13,16 @@ use bauta_proto::{
     },
     offer::Mode,
     time::Timestamp,
-    transport::{CallError, Transport, TransportError},
+    transport::Transport,
 };
 use bauta_store::merchant::{Cancel, LogPosition, LogStep};
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-use super::{JobError, Log, Merchant, locked};
+use super::{
+    JobError, Merchant, locked,
+    logs::{Log, PATIENCE},
+};
 use crate::work::compute;
 
 impl<T: Transport + 'static> Merchant<T> {
@@ -37,21 +37,22 @@ impl<T: Transport + 'static> Merchant<T> {
         }
         let now = self.now();
         let logs = self.logs.iter().filter(|log| is_worth_following(log, now));
-        // What was read of a log that is slow or endless is on record: the next look goes on from there.
-        let followed = logs.map(|log| async { in_time(self.follow(log)).await? });
-        let followed = join_all(followed).await;
+        let followed = join_all(logs.map(|log| self.follow(log))).await;
         followed.into_iter().sum()
     }
 
+    /// What was read of a log that is slow or endless is on record: the next look goes on from there.
     async fn follow(self: &Arc<Self>, log: &Log<T>) -> Result<usize, JobError> {
-        let checkpoint = log.reader.checkpoint().await?;
+        let begun = Instant::now();
+        let checkpoint = log.answer(self.now(), log.reader.checkpoint()).await?;
         let mut cancels = 0;
-        loop {
+        while begun.elapsed() < PATIENCE {
             let Some(position) = self.log_position(log.name).await? else {
                 self.begin_following(log, &checkpoint).await?;
                 continue;
             };
-            let entries = match log.reader.entries(&position.frontier, &checkpoint).await {
+            let entries = log.reader.entries(&position.frontier, &checkpoint);
+            let entries = match log.answer(self.now(), entries).await {
                 Err(ReadError::Older) => return Ok(cancels),
                 entries => entries?,
             };
@@ -60,12 +61,13 @@ impl<T: Transport + 'static> Merchant<T> {
                 let step = step(log.name, &position, entries);
                 cancels += step.cancels.len();
                 self.advance_log(step).await?;
+                log.has_answered();
             }
             if complete || !is_new {
+                *locked(&log.latest) = Some(Arc::new(checkpoint));
                 break;
             }
         }
-        *locked(&log.latest) = Some(Arc::new(checkpoint));
         Ok(cancels)
     }
 
@@ -78,7 +80,7 @@ impl<T: Transport + 'static> Merchant<T> {
         let step = LogStep {
             log: log.name,
             from_size: None,
-            frontier: log.reader.edge(checkpoint).await?,
+            frontier: log.answer(self.now(), log.reader.edge(checkpoint)).await?,
             cancels: Vec::new(),
         };
         self.advance_log(step).await
@@ -119,15 +121,6 @@ impl<T> Merchant<T> {
         }
         Ok(true)
     }
-}
-
-/// How long one log may hold up a look at all of them.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What asking a log comes to, if that is in time.
-pub(super) async fn in_time<R>(asking: impl Future<Output = R>) -> Result<R, ReadError> {
-    let silence = || CallError::Transport(TransportError::Timeout).into();
-    timeout(PATIENCE, asking).await.map_err(|_| silence())
 }
 
 /// Whether a prepare may still have to be found in front of every cancel: those of a shard's last second are in early

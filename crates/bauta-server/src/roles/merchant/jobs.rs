@@ -5,15 +5,10 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use bauta_io::threads::blocking;
 use bauta_proto::{
-    decision::{Age, age},
     ids::BankId,
     limits::{CLAIMS_MAX, LEAF_PROOFS_MAX, REVEAL_WINDOW_MAX},
     lock::{Claim, ClaimOutcome, ClaimRequest, LeafProof},
-    log::{
-        leaf::Deed,
-        reader::{FetchedCheckpoint, ReadError},
-    },
-    merchant::Route,
+    log::{leaf::Deed, reader::ReadError},
     time::{CLOCK_TOLERANCE, Seconds},
     transport::{CallError, Transport, bank::ClaimLocks, call},
 };
@@ -25,13 +20,13 @@ use futures_util::{StreamExt, future::join_all, stream};
 use std::sync::atomic::Ordering;
 use tokio::{sync::watch, time::MissedTickBehavior};
 
-use super::{Log, Merchant, follow::in_time, locked, sale::doubled};
+use super::{Merchant, locked, sale::doubled};
 use crate::work::compute;
 
 /// Orders that one look takes from the store.
 const LOOK_MAX: usize = 1_024;
 /// Sales that are brought forward at once.
-const PUSHES_AT_ONCE: usize = 64;
+pub(super) const PUSHES_AT_ONCE: usize = 64;
 /// Lapsed offers that one transaction forgets.
 const PRUNE_MAX: usize = 1_000;
 /// Bytes of receipts in one request with claims; the rest of the request has room beside them.
@@ -39,7 +34,7 @@ const RECEIPTS_BYTES_MAX: usize = 900_000;
 /// For how long cancels are kept behind the expiry of their locks: every sale whose preimage has not gone by then has failed.
 const CANCELS_KEPT: Seconds = Seconds(REVEAL_WINDOW_MAX.0 + Seconds::hours(1).0);
 /// Longest pause between two claims of one lock.
-const CLAIM_PAUSE_MAX: Seconds = Seconds::hours(1);
+pub(super) const CLAIM_PAUSE_MAX: Seconds = Seconds::hours(1);
 /// Time between two looks for unfinished sales and receipts.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Time between two looks for lapsed offers.
@@ -146,30 +141,6 @@ impl<T: Transport + 'static> Merchant<T> {
         Ok(pushed)
     }
 
-    /// Fetches the proofs that logs kept their promises, for every sale that was promised. Returns of how many sales there
-    /// are enough.
-    ///
-    /// # Errors
-    /// [`JobError`]; a log that does not answer is one, a single receipt that is not there yet is not.
-    pub async fn collect_receipts(self: &Arc<Self>) -> Result<usize, JobError> {
-        let orders = self.due(OrderState::Promised).await?;
-        let is_asked = |log: &&Log<T>| orders.iter().any(|order| promise_of(order, log).is_some());
-        let logs = self.logs.iter().filter(is_asked);
-        let fetched =
-            logs.map(|log| async move { (log, in_time(log.reader.checkpoint()).await.flatten()) });
-        let fetched = join_all(fetched).await;
-        let mut logged = 0;
-        for order in orders {
-            let order = self.look_up(order, &fetched).await;
-            logged += usize::from(order.is_some_and(|order| order.state == OrderState::Logged));
-            tokio::task::yield_now().await;
-        }
-        for (_, checkpoint) in fetched {
-            checkpoint?;
-        }
-        Ok(logged)
-    }
-
     /// Claims the money of every sale that can be claimed. Returns how many were credited.
     ///
     /// # Errors
@@ -216,73 +187,11 @@ impl<T: Transport + 'static> Merchant<T> {
         }
     }
 
-    async fn due(self: &Arc<Self>, state: OrderState) -> Result<Vec<Order>, JobError> {
+    pub(super) async fn due(self: &Arc<Self>, state: OrderState) -> Result<Vec<Order>, JobError> {
         let (shop, now) = (Arc::clone(self), self.now());
         let due = compute(move || shop.reader().due(state, now, LOOK_MAX)).await;
         self.healthy.store(due.is_ok(), Ordering::Relaxed);
         Ok(due?)
-    }
-
-    /// What follows from the logs' checkpoints for a promised sale.
-    async fn look_up(&self, mut order: Order, fetched: &[Fetched<'_, T>]) -> Option<Order> {
-        let lock = order.accept.as_ref()?.lock.clone();
-        let preimage = self.secrets(&order).preimage;
-        let leaf = lock.public.leaf(Deed::Commit, *preimage.expose());
-        let until = lock.public.commit_until();
-        let mut is_worthless = false;
-        for (log, checkpoint) in fetched {
-            let Some(promised) = promise_of(&order, log).cloned() else {
-                continue;
-            };
-            let Ok(checkpoint) = checkpoint else {
-                continue;
-            };
-            let index = promised.promise.body.index;
-            let receipt = in_time(log.reader.receipt(index, &leaf, checkpoint)).await;
-            let step = match receipt.flatten() {
-                Ok(receipt) if age(checkpoint.checked(), until) == Age::Early => {
-                    self.logged(&promised, receipt.to_text().into_bytes())
-                }
-                // A proof that is not early proves nothing to the bank, and no later one is: the log's clock is ahead.
-                Ok(_) => {
-                    is_worthless = true;
-                    continue;
-                }
-                Err(ReadError::OtherLeaf(_)) => self.broken(&promised, checkpoint),
-                Err(_) => continue,
-            };
-            order = self.step(order.txid, step).await?;
-        }
-        match order.state {
-            OrderState::Promised => self.await_receipts(order, is_worthless).await,
-            _ => Some(order),
-        }
-    }
-
-    /// Waits for receipts. From half of the time on the preimage goes to the bank as well, at once if a promise is worth
-    /// nothing: what is not kept in time is not.
-    async fn await_receipts(&self, order: Order, is_worthless: bool) -> Option<Order> {
-        let is_due = match self.route_of(&order)? {
-            Route::LogAndBank => true,
-            Route::Log => is_worthless,
-            Route::Unknown | Route::Nowhere => false,
-        };
-        if is_due && let Some(order) = self.insure(&order).await {
-            return Some(order);
-        }
-        self.step(order.txid, self.look_again(&order)).await
-    }
-
-    /// Looks at the promise again with the next checkpoint; ever more rarely when it is too late for what that would show.
-    fn look_again(&self, order: &Order) -> Step {
-        let (interval, now) = (self.margins.checkpoint_interval, self.now());
-        let is_over = order.commit_until().is_some_and(|until| now > until);
-        let attempts = if is_over { order.attempts } else { 0 };
-        Step::Defer {
-            state: OrderState::Promised,
-            reason: None,
-            due_at: now.plus(doubled(interval, attempts, CLAIM_PAUSE_MAX)),
-        }
     }
 
     /// Sales with a receipt or the bank's word, and those whose expiry has passed without one: the bank may have seen what
@@ -407,15 +316,6 @@ impl<T: Transport + 'static> Merchant<T> {
             due_at: at.plus(pause),
         }
     }
-}
-
-/// A log with its checkpoint, if it showed one.
-type Fetched<'a, T> = (&'a Log<T>, Result<FetchedCheckpoint, ReadError>);
-
-/// The log's promise of the commit that is neither proved nor broken yet.
-fn promise_of<'a, T>(order: &'a Order, log: &Log<T>) -> Option<&'a SaleLeaf> {
-    let leaf = order.leaf(&log.name, Deed::Commit)?;
-    (leaf.receipt.is_none() && leaf.evidence.is_none()).then_some(leaf)
 }
 
 /// What can be proved of a sale.

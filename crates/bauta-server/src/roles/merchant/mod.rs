@@ -8,7 +8,9 @@ mod endpoints;
 mod follow;
 pub mod goods;
 mod jobs;
+mod logs;
 mod prepare;
+mod receipts;
 mod sale;
 mod shelf;
 mod tar_stream;
@@ -30,14 +32,10 @@ use bauta_proto::{
     accept::Delivery,
     catalogue::{AcceptedBank, Catalogue},
     ids::{AccountId, BankId, MerchantId, Txid},
-    log::{
-        policy::{KnownLog, Policy},
-        reader::{FetchedCheckpoint, LogReader},
-    },
+    log::policy::Policy,
     merchant::{Conditions, Margins, SaleSecrets, Seller},
     offer::Mode,
     problem::{Problem, ProblemKind},
-    submission::Promise,
     time::{Clock, Seconds, Timestamp},
     transport::Transport,
 };
@@ -52,7 +50,7 @@ use tokio::sync::{Semaphore, watch};
 pub use config::{MerchantConfig, MerchantConfigError, PayeeAccount, PayingBank};
 pub use jobs::JobError;
 
-use self::shelf::Shelf;
+use self::{logs::Log, shelf::Shelf};
 use crate::{batch::Writer, config::PolicySourceError, keys::RoleSeed, work::World};
 
 /// Preimages on their way at once; a lock that comes on top of them is stored, and a job sends its preimage later.
@@ -123,16 +121,6 @@ struct Payment {
     account: AccountId,
 }
 
-/// A log that sales go into.
-struct Log<T> {
-    known: KnownLog,
-    /// The name that its promises bear.
-    name: [u8; 32],
-    reader: LogReader<T>,
-    /// The checkpoint up to which it was read for cancels last.
-    latest: Mutex<Option<Arc<FetchedCheckpoint>>>,
-}
-
 /// Why a shop does not start. Its operator has to act.
 #[derive(Debug, thiserror::Error)]
 pub enum MerchantStartError {
@@ -173,7 +161,7 @@ impl<T: Transport + 'static> Merchant<T> {
     ) -> Result<Arc<Self>, MerchantStartError> {
         let conditions = config.conditions()?;
         let policy = Arc::new(config.log_policy.load()?);
-        let logs = logs(&policy, &world.transport);
+        let logs = logs::of_policy(&policy, &world.transport);
         if logs.is_empty() {
             return Err(MerchantStartError::LogAddress);
         }
@@ -301,18 +289,6 @@ impl<T> Merchant<T> {
         }
         Err(ProblemKind::DeliveryPending.into())
     }
-}
-
-fn logs<T: Transport>(policy: &Arc<Policy>, transport: &Arc<T>) -> Vec<Log<T>> {
-    let log = |known: &KnownLog| {
-        Some(Log {
-            name: Promise::log_name(&known.key.name),
-            reader: LogReader::new(Arc::clone(transport), known, Arc::clone(policy))?,
-            known: known.clone(),
-            latest: Mutex::default(),
-        })
-    };
-    policy.logs().iter().filter_map(log).collect()
 }
 
 fn payments(config: &MerchantConfig, seed: &RoleSeed) -> HashMap<BankId, Payment> {

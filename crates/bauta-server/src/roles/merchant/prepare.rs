@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use bauta_proto::{
-    decision::{Age, age},
     lock::{Lock, LockPublic, LockState},
-    log::{leaf::Deed, reader::ReadError},
+    log::leaf::Deed,
     transport::Transport,
 };
 use bauta_store::{
@@ -13,7 +12,12 @@ use bauta_store::{
     merchant::{Cancel, LogPosition, Order, OrderState, Reason, SaleLeaf, Step},
 };
 
-use super::{Log, Merchant, locked};
+use super::{
+    Merchant, locked,
+    logs::Log,
+    receipts::Proof,
+    sale::{BankWord, Unconfirmed},
+};
 use crate::work::compute;
 
 /// What the logs have shown about a lock that is being prepared.
@@ -59,6 +63,10 @@ impl<T: Transport + 'static> Merchant<T> {
             Preparation::Broken => fail(Reason::BrokenPromise),
             _ if is_too_late => fail(Reason::TooLate),
             Preparation::Prepared => self.prepared(&order, &lock).await,
+            // The bank has read the logs, too.
+            Preparation::Open if now > lock.public.expiry => {
+                self.ended(&order, self.status(&lock).await)
+            }
             Preparation::Open => self.later(&order, None),
         };
         let order = self.step(order.txid, step).await?;
@@ -73,8 +81,27 @@ impl<T: Transport + 'static> Merchant<T> {
     async fn prepared(&self, order: &Order, lock: &Lock) -> Step {
         match self.status(lock).await {
             Ok(word) if word.state == LockState::Prepared => Step::Send { at: self.now() },
+            word => self.ended(order, word),
+        }
+    }
+
+    /// What follows from the bank's word about a sale that is being prepared. It ends the sale, but never lets the preimage go:
+    /// only what the shop has seen itself does.
+    fn ended(&self, order: &Order, word: Result<BankWord, Unconfirmed>) -> Step {
+        match word {
+            // The preimage went when these records were newer than they are now.
+            Ok(word) if self.is_published(order, &word.state) => Step::Send { at: self.now() },
+            Ok(word) if matches!(word.state, LockState::Captured { .. }) => {
+                self.later(order, Some(Reason::Undecided))
+            }
             word => self.captured(order, word),
         }
+    }
+
+    /// Whether the bank shows the preimage of this sale itself.
+    fn is_published(&self, order: &Order, state: &LockState) -> bool {
+        let secrets = self.secrets(order);
+        matches!(state, LockState::Captured { preimage } if preimage == secrets.preimage.expose())
     }
 
     /// Keeps the proofs that what prepares stood in logs in time, as far as the last look at them can show it.
@@ -88,14 +115,11 @@ impl<T: Transport + 'static> Merchant<T> {
             let Some(checkpoint) = locked(&log.latest).clone() else {
                 continue;
             };
-            let index = promised.promise.body.index;
-            let step = match log.reader.receipt(index, &leaf, &checkpoint).await {
-                Ok(receipt) if age(checkpoint.checked(), lock.public.expiry) == Age::Early => {
-                    let receipt = receipt.to_text().into_bytes();
-                    self.logged(promised, receipt)
-                }
-                Err(ReadError::OtherLeaf(_)) => self.broken(promised, &checkpoint),
-                Ok(_) | Err(_) => continue,
+            let proof = self.proof(log, promised, &leaf, &checkpoint, lock.public.expiry);
+            let step = match proof.await {
+                Proof::Early(receipt) => self.logged(promised, receipt),
+                Proof::Broken(checkpoint) => self.broken(promised, &checkpoint),
+                Proof::Late | Proof::Unread(_) => continue,
             };
             order = self.step(order.txid, step).await?;
         }

@@ -417,14 +417,16 @@ impl<T: Transport + 'static> Merchant<T> {
 
     /// Another attempt: soon before the expiry, ever more rarely after it.
     pub(super) fn later(&self, order: &Order, reason: Option<Reason>) -> Step {
+        let now = self.now();
         let pause = match order.state {
             OrderState::Unknown => doubled(Seconds(1), order.attempts, PAUSE_MAX),
+            OrderState::Preparing => pause_since(order.expiry(), now),
             _ => Seconds(1),
         };
         Step::Defer {
             state: order.state,
             reason,
-            due_at: self.now().plus(pause),
+            due_at: now.plus(pause),
         }
     }
 
@@ -438,6 +440,13 @@ impl<T: Transport + 'static> Merchant<T> {
 pub(super) fn doubled(pause: Seconds, attempts: u32, longest: Seconds) -> Seconds {
     let factor = 1_u32.checked_shl(attempts).unwrap_or(u32::MAX);
     Seconds(pause.0.saturating_mul(factor).min(longest.0))
+}
+
+/// A quarter of the time that has passed since the expiry: what was just too late is noticed at once, and what stays
+/// undecided through a long reveal window is not asked about again and again.
+fn pause_since(expiry: Option<Timestamp>, now: Timestamp) -> Seconds {
+    let passed = expiry.map_or(Seconds(0), |expiry| now.since(expiry));
+    Seconds((passed.0 / 4).clamp(1, PAUSE_MAX.0))
 }
 
 /// The bank's word about `lock`, once its signature has been checked.

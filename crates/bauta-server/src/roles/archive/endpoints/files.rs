@@ -9,7 +9,10 @@ use axum::{
 };
 use bauta_crypto::merkle;
 use bauta_io::threads::blocking;
-use bauta_proto::problem::{Problem, ProblemKind};
+use bauta_proto::{
+    log::reader::{KEPT_FOLDER, kept_hour_of},
+    problem::{Problem, ProblemKind},
+};
 
 use crate::{
     edge::Refusal,
@@ -56,6 +59,24 @@ pub(in crate::roles::archive) async fn tile_of_shard(
     file(&archive, Some(&shard), &name).await
 }
 
+/// `GET /checkpoints/...`
+pub(in crate::roles::archive) async fn kept(
+    State(archive): State<Arc<Archive>>,
+    Path(hour): Path<String>,
+) -> Result<Response, Refusal> {
+    let name = kept_name(&hour).ok_or(Refusal(ProblemKind::NotFound.into()))?;
+    file(&archive, None, &name).await
+}
+
+/// `GET /YYYYMMDD-YYYYMMDD/checkpoints/...`
+pub(in crate::roles::archive) async fn kept_of_shard(
+    State(archive): State<Arc<Archive>>,
+    Path((shard, hour)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let name = kept_name(&hour).ok_or(Refusal(ProblemKind::NotFound.into()))?;
+    file(&archive, Some(&shard), &name).await
+}
+
 /// `GET /v1/log-policy`
 pub(in crate::roles::archive) async fn policy(State(archive): State<Arc<Archive>>) -> Response {
     let headers = [(CONTENT_TYPE, TEXT), (CACHE_CONTROL, ASK_AGAIN)];
@@ -66,7 +87,10 @@ async fn file(archive: &Archive, shard: Option<&str>, name: &str) -> Result<Resp
     let slot = archive.slots.named(shard);
     let slot = slot.ok_or(Refusal(ProblemKind::NotFound.into()))?;
     let headers = match name {
-        CHECKPOINT_FILE => [(CONTENT_TYPE, TEXT), (CACHE_CONTROL, ASK_AGAIN)],
+        // The file of the present hour grows.
+        _ if name == CHECKPOINT_FILE || kept_hour_of(name).is_some() => {
+            [(CONTENT_TYPE, TEXT), (CACHE_CONTROL, ASK_AGAIN)]
+        }
         _ => [(CONTENT_TYPE, BINARY), (CACHE_CONTROL, FOR_EVER)],
     };
     let name = name.to_owned();
@@ -80,6 +104,12 @@ async fn file(archive: &Archive, shard: Option<&str>, name: &str) -> Result<Resp
         }
         Err(_stopping) => Err(Refusal(Problem::new(ProblemKind::Overloaded))),
     }
+}
+
+/// The file's name, if the path behind `/checkpoints/` is that of an hour in its one form.
+fn kept_name(hour: &str) -> Option<String> {
+    let name = format!("{KEPT_FOLDER}/{hour}");
+    kept_hour_of(&name).map(|_| name)
 }
 
 /// The file's name, if the path behind `/tile/` is that of a tile or bundle in its one form.

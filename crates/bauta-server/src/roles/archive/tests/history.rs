@@ -220,7 +220,9 @@ fn step(archive: &Archive, steps: u32) {
         publisher.write_tiles(&checkpoint).expect("writes");
     }
     if steps >= 3 {
-        publisher.publish(&checkpoint.note).expect("publishes");
+        publisher
+            .publish(&checkpoint.note, None)
+            .expect("publishes");
     }
 }
 

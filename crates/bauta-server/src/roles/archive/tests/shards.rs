@@ -1,18 +1,19 @@
 //! Shards: each leaf has one log, a log that has ended says so for ever, and what is removed never comes back different.
 
-use std::fs;
+use std::{fs, sync::Mutex};
 
 use bauta_proto::{
     codec::Message,
     decision::{Age, age},
     limits::REVEAL_WINDOW_MAX,
-    log::reader::LogReader,
+    log::reader::{KEPT_FOLDER, LogReader},
     submission::{Record, Submission},
     time::CLOCK_TOLERANCE,
 };
 
 use super::{
     super::{endpoints, keys::log_lines, span::last_moment, *},
+    witnessed::{Deed, cosigner, witness},
     world::{NOW, World, commit, key, role_seed},
 };
 use crate::config::PolicySource;
@@ -257,6 +258,41 @@ async fn a_shard_is_frozen_by_one_last_checkpoint_that_is_late_for_every_lock_in
 }
 
 #[tokio::test]
+async fn a_clock_that_jumped_ahead_ends_no_shard_that_others_cosign() {
+    let mut world = sharded();
+    let shard = current();
+    let place = (world.config.origin.as_str(), "http://log.example");
+    let seed = role_seed(&world.folder, 7);
+    let line = log_lines(&seed, place, &[shard]).expect("a name");
+    let keys = Keys::derive(&seed, &world.config.origin, Some(shard)).expect("a name");
+    let says = Arc::new(Mutex::new(Deed::At(NOW)));
+    let url = witness(1, &says, keys.log_vkey()).await;
+    let witness = cosigner(1).vkey().clone();
+    let text = format!("{line}witness w1 {witness} {url}\nquorum w1\n");
+    world.config.log_policy = Some(PolicySource(text));
+    let archive = world.open();
+    // The policy does not list the shards after this one.
+    let publish = async || drop(archive.publish_once().await);
+    publish().await;
+    let slot = archive.slots.named(Some(&shard.to_string()));
+    let slot = slot.expect("is there");
+    for _ in 0..3 {
+        world.set_clock(end() + 1_000_000);
+        publish().await;
+        assert!(!slot.is_frozen());
+    }
+    world.set_clock(NOW + 1);
+    let taken = submit(&archive, shard, lock_in(&world, shard, 1)).await;
+    taken.expect("promised when the clock is right again");
+    world.set_clock(end() + 1);
+    *says.lock().expect("no panic") = Deed::At(end() + 1);
+    publish().await;
+    assert!(slot.is_frozen(), "when the witness says so, too");
+    let last = archive.policy().check(&note(&world, shard));
+    assert_eq!(last.expect("by the policy").size, 1);
+}
+
+#[tokio::test]
 async fn what_was_promised_before_a_shard_ended_is_in_its_last_checkpoint_whatever_crashes() {
     for closed_before in [false, true] {
         let world = sharded();
@@ -301,6 +337,8 @@ async fn a_pruned_shard_keeps_its_last_checkpoint_and_can_never_begin_again() {
     world.set_clock(end() + 1);
     archive.publish_once().await.expect("publishes");
     let last = note(&world, shard);
+    let public = world.config.data.join("public").join(shard.to_string());
+    assert!(public.join(KEPT_FOLDER).exists());
     let retention = Seconds::days(10);
     let at = |days: u64| Timestamp(end() + days * 86_400);
     let pruned = |now, dry_run| prune(&world.config, retention, now, dry_run).expect("prunes");
@@ -313,8 +351,8 @@ async fn a_pruned_shard_keeps_its_last_checkpoint_and_can_never_begin_again() {
     assert_eq!(pruned(at(11), false), listed);
     assert_eq!(pruned(at(12), false), [], "once");
     assert!(!data.join(STORE_FILE).exists());
-    let public = world.config.data.join("public").join(shard.to_string());
     assert!(!public.join("tile").exists());
+    assert!(!public.join(KEPT_FOLDER).exists());
     assert_eq!(note(&world, shard), last);
 
     let asked = submit(&archive, shard, commit.clone()).await;

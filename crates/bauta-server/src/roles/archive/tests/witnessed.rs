@@ -20,9 +20,11 @@ use super::{
 
 /// What a witness made for a test does.
 #[derive(Clone)]
-enum Deed {
+pub(super) enum Deed {
     /// Cosigns whatever it gets, after this time.
     After(Duration),
+    /// Cosigns whatever it gets, and says that it is this moment.
+    At(u64),
     /// Says that it has cosigned this many leaves.
     Has(u64),
     /// Answers with this status.
@@ -32,7 +34,7 @@ enum Deed {
 }
 
 /// A witness with the key of this number; checks nothing.
-fn cosigner(number: u8) -> CosignerSigner {
+pub(super) fn cosigner(number: u8) -> CosignerSigner {
     CosignerSigner::new(&format!("witness.example/w{number}"), &key(number)).expect("a name")
 }
 
@@ -45,15 +47,16 @@ async fn serve(router: Router) -> String {
 }
 
 /// A witness that does as it is told, and may be told anew.
-async fn witness(number: u8, deed: &Arc<Mutex<Deed>>, log: &Vkey) -> String {
+pub(super) async fn witness(number: u8, deed: &Arc<Mutex<Deed>>, log: &Vkey) -> String {
     let (deed, log) = (Arc::clone(deed), log.clone());
     let answer = async move |body: String| {
         let deed = deed.lock().expect("no panic").clone();
         match deed {
             Deed::After(time) => {
                 tokio::time::sleep(time).await;
-                cosigned(number, &body, &log).into_response()
+                cosigned((number, NOW), &body, &log).into_response()
             }
+            Deed::At(time) => cosigned((number, time), &body, &log).into_response(),
             Deed::Has(size) => {
                 let headers = [(CONTENT_TYPE, SIZE_MEDIA_TYPE)];
                 (StatusCode::CONFLICT, headers, format!("{size}\n")).into_response()
@@ -67,11 +70,11 @@ async fn witness(number: u8, deed: &Arc<Mutex<Deed>>, log: &Vkey) -> String {
     serve(Router::new().route(ADD_CHECKPOINT_PATH, post(answer))).await
 }
 
-fn cosigned(number: u8, body: &str, log: &Vkey) -> String {
+fn cosigned((number, time): (u8, u64), body: &str, log: &Vkey) -> String {
     let request = AddCheckpoint::from_text(body.as_bytes()).expect("a request");
     let opened = open_checkpoint(&request.checkpoint, log).expect("signed by the log");
     opened
-        .cosignature(&cosigner(number), NOW)
+        .cosignature(&cosigner(number), time)
         .expect("cosigned")
 }
 

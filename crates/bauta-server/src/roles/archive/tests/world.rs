@@ -58,6 +58,7 @@ impl World {
             shard_days: 0,
             shards_ahead: None,
             retention_days: None,
+            claim_days: 30,
             banks: vec![bank.verifying_key().into()],
             checkpoint_interval_ms: 1_000,
             commit_span_max_s: 86_400,
